@@ -1,0 +1,50 @@
+# The commands of the README, and those of who works on the program.
+
+GO      ?= go
+RUN     := 127.0.0.1:2525
+FUZZ    ?= 60s
+
+.PHONY: run test check fuzz bench build peers clean
+
+## build: the program, in bin/starttls
+build:
+	@mkdir -p bin
+	$(GO) build -trimpath -o bin/starttls ./cmd/starttls
+
+## run: the gateway with its built-in try-out server
+run: build
+	@echo 'Try in another terminal:'
+	@echo '  openssl s_client -connect $(RUN) -starttls smtp'
+	@echo '  swaks --server $(RUN) --tls --from you@example.org --to me@example.org'
+	@echo '  bin/starttls connect "smtp://$(RUN)?tls=encrypt" --show'
+	@echo
+	@bin/starttls gateway smtp://$(RUN)
+
+## test: installs what the tests need, where it may, and runs every test
+test: peers check
+	$(GO) test -race -shuffle=on -timeout 20m ./...
+
+## check: formatting, vet, staticcheck
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools.mod staticcheck ./...
+
+## peers: the real servers and clients of the tests, by apt, on a Debian machine as root
+peers:
+	sh test/peers/install.sh
+
+## fuzz: each fuzz target for FUZZ (60s)
+fuzz:
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
+	  done; \
+	done
+
+## bench: the gateway beside stunnel and nginx, as a table
+bench: peers build
+	$(GO) run ./test/bench
+
+clean:
+	rm -rf bin

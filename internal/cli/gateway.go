@@ -1,0 +1,312 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"starttls"
+	"starttls/internal/cert"
+	"starttls/internal/gateway"
+	"starttls/internal/tryout"
+)
+
+// gatewayFlags are the flags of the one-line form.
+type gatewayFlags struct {
+	certs, keys           []string
+	ca, state, name       string
+	minVersion            string
+	logLevel, logFormat   string
+	timeout, idle, grace  time.Duration
+	maxConns, maxPerAddr  int
+	listen, backend, args string
+}
+
+func newGateway(std streams) *cobra.Command {
+	var f gatewayFlags
+	cmd := &cobra.Command{
+		Use:   "gateway LISTEN [BACKEND]",
+		Short: "TLS in front of, or behind, any of the protocols",
+		Long: `Listen at LISTEN and pass each connection on to BACKEND, with TLS put on either side.
+
+Endpoints are URLs, scheme://host:port?option=value, or scheme+unix:/path.
+  ` + strings.Join(starttls.Schemes(), " ") + `
+A scheme with an s at its end is implicit TLS, from the first byte.
+
+Options of LISTEN
+  tls=may       offer STARTTLS, serve clients without TLS as well (default)
+  tls=encrypt   nothing but the way to TLS without it
+  tls=none      no TLS
+  detect=200ms  where the server speaks first: wait so long for a client that begins
+                with TLS at once, and serve it too
+Options of BACKEND
+  tls=none      no TLS (default on this machine)
+  tls=may       TLS if it is offered, unverified
+  tls=encrypt   TLS or nothing, unverified
+  tls=verify    TLS, and the certificate must be for the host
+  tls=secure    the same, with a name that is not from DNS (default for other hosts)
+  match=NAME    the name that the certificate must be for
+  min-version=1.2
+
+Without BACKEND a built-in try-out server answers. Without --cert a self-signed
+certificate is made and kept in the state folder.
+
+SIGHUP reads certificates again. SIGTERM stops: no new connections, the others may
+end within --grace; a second one stops at once.`,
+		Example: `  starttls gateway smtp://127.0.0.1:2525
+  starttls gateway 'imap://:143' 'imap://127.0.0.1:1143' --cert mail.pem --key mail.key
+  starttls gateway 'ldap://:389?tls=encrypt' 'ldap://127.0.0.1:1389'
+  starttls gateway 'smtp://127.0.0.1:2525?tls=none' 'submission://mail.example.org'
+  starttls gateway 'imaps://:993' 'imap://old.example.org?tls=encrypt'`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < 1 || len(args) > 2 {
+				return fmt.Errorf("gateway takes LISTEN and, if you like, BACKEND; got %d arguments", len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := f.route(std, args)
+			if err != nil {
+				return err
+			}
+			return r.serve(cmd.Context(), std)
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.StringArrayVar(&f.certs, "cert", nil, "certificate chain, PEM `FILE`; again for more names, chosen by SNI")
+	fs.StringArrayVar(&f.keys, "key", nil, "its key, PEM `FILE` (default: in the --cert file)")
+	fs.StringVar(&f.ca, "ca", "", "trust these certificates for the backend, PEM `FILE` (default: the system's)")
+	fs.StringVar(&f.state, "state", defaultState(), "folder for what the program keeps")
+	fs.StringVar(&f.name, "name", "", "how the gateway calls itself (default: the host's name)")
+	fs.StringVar(&f.minVersion, "min-version", "1.2", "lowest TLS `VERSION` towards clients: 1.0, 1.1, 1.2, 1.3")
+	fs.DurationVar(&f.timeout, "timeout", 0, "for the whole way to TLS (default 1m, 5m where TLS is optional)")
+	fs.DurationVar(&f.idle, "idle", 12*time.Hour, "end a session on which nothing was sent for so long")
+	fs.DurationVar(&f.grace, "grace", 30*time.Second, "on SIGTERM: how long sessions may still last")
+	fs.IntVar(&f.maxConns, "max-connections", 10_000, "at the same time")
+	fs.IntVar(&f.maxPerAddr, "max-per-address", 500, "at the same time from one address")
+	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn, error")
+	fs.StringVar(&f.logFormat, "log-format", "text", "text, json")
+	return cmd
+}
+
+// logger returns the log that the flags ask for.
+func (f *gatewayFlags) logger(std streams) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return nil, fmt.Errorf("unknown --log-level %q; the levels are debug, info, warn, error", f.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch f.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(std.err, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(std.err, options)), nil
+	}
+	return nil, fmt.Errorf("unknown --log-format %q; the formats are text, json", f.logFormat)
+}
+
+// A running route is what the command line asks for, ready to be served.
+type running struct {
+	gateway.Route
+	listen starttls.Endpoint
+	back   string // for people
+	certs  *cert.Store
+	made   bool // the self-signed certificate is new
+	self   bool // the certificate is self-signed by us
+	grace  time.Duration
+}
+
+// route turns arguments and flags into a route. Nothing is opened yet but the files of certificates.
+func (f *gatewayFlags) route(std streams, args []string) (*running, error) {
+	log, err := f.logger(std)
+	if err != nil {
+		return nil, err
+	}
+	listen, err := starttls.ParseEndpoint(args[0], "tls", "detect")
+	if err != nil {
+		return nil, err
+	}
+	if f.name == "" {
+		f.name = hostname()
+	}
+	r := &running{listen: listen, grace: f.grace, Route: gateway.Route{
+		Name: f.name, Dialect: listen.Dialect, Log: log,
+		Timeout: f.timeout, Idle: f.idle, MaxConns: f.maxConns, MaxPerAddr: f.maxPerAddr,
+	}}
+	if err := f.front(r); err != nil {
+		return nil, err
+	}
+	if len(args) == 1 {
+		return r, f.tryout(r, std)
+	}
+	return r, f.behind(r, args[1])
+}
+
+// front fills in the leg towards clients.
+func (f *gatewayFlags) front(r *running) (err error) {
+	front := &r.Front
+	front.Implicit, front.Level = r.listen.Implicit, starttls.May
+	if front.Implicit {
+		front.Level = starttls.Encrypt
+	}
+	if word := r.listen.Options.Get("tls"); word != "" {
+		if front.Level, err = starttls.ParseLevel(word); err != nil {
+			return err
+		}
+		if front.Level > starttls.Encrypt {
+			return fmt.Errorf("tls=%s: a listener's tls is none, may or encrypt", word)
+		}
+		if front.Implicit && front.Level != starttls.Encrypt {
+			return fmt.Errorf("tls=%s: %s is TLS from the first byte", word, r.listen.Scheme)
+		}
+	}
+	if word := r.listen.Options.Get("detect"); word != "" {
+		if front.Detect, err = time.ParseDuration(word); err != nil || front.Detect < 0 {
+			return fmt.Errorf("detect=%s: meant is a time such as 200ms", word)
+		}
+	}
+	version, err := parseVersion(f.minVersion)
+	if err != nil || front.Level == starttls.None {
+		return err
+	}
+	all, err := pairs(f.certs, f.keys)
+	if err != nil {
+		return err
+	}
+	if len(all) > 0 {
+		r.certs, err = cert.Load(all...)
+	} else {
+		r.self = true
+		r.certs, r.made, err = cert.SelfSigned(f.state, f.name)
+	}
+	if err != nil {
+		return failed(err)
+	}
+	r.certs.Log = r.Log
+	r.certs.Strict = !r.self && r.Dialect.ALPN != nil
+	front.TLS = withVersion(&tls.Config{GetCertificate: r.certs.GetCertificate}, version)
+	if version < tls.VersionTLS12 {
+		r.Log.Warn("clients may use a TLS version that is no longer safe (RFC 8996)", "min_version", f.minVersion)
+	}
+	return nil
+}
+
+// behind fills in the leg towards the backend.
+func (f *gatewayFlags) behind(r *running, url string) error {
+	e, err := starttls.ParseEndpoint(url, "tls", "match", "min-version")
+	if err != nil {
+		return err
+	}
+	if e.Dialect != r.Dialect {
+		return fmt.Errorf("%s in front and %s behind: a gateway speaks the same protocol on both sides", r.Dialect.Name, e.Dialect.Name)
+	}
+	if e.Address == r.listen.Address {
+		return fmt.Errorf("%s: the backend is the gateway itself", url)
+	}
+	back := &r.Back
+	back.Name, back.Implicit, r.back = e.Host, e.Implicit, e.String()
+	switch word := e.Options.Get("tls"); {
+	case word != "":
+		if back.Level, err = starttls.ParseLevel(word); err != nil {
+			return err
+		}
+		if back.Implicit && back.Level < starttls.Encrypt {
+			return fmt.Errorf("tls=%s: %s is TLS from the first byte", word, e.Scheme)
+		}
+	case !e.Local():
+		back.Level = starttls.Secure
+	case e.Implicit:
+		back.Level = starttls.Encrypt
+	}
+	version, err := parseVersion(e.Options.Get("min-version"))
+	if err != nil {
+		return err
+	}
+	v := verification{level: back.Level, host: e.Host, match: e.Options.Get("match"), ca: f.ca, min: version}
+	if back.Level != starttls.None {
+		if back.TLS, err = v.clientTLS(); err != nil {
+			return err
+		}
+	}
+	if back.Name == "" {
+		back.Name = r.Name
+	}
+	r.back += " (tls=" + back.Level.String() + ")"
+	dialer := &net.Dialer{Timeout: 30 * time.Second}
+	back.Dial = func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, e.Network, e.Address) }
+	return nil
+}
+
+// tryout puts the built-in server behind.
+func (f *gatewayFlags) tryout(r *running, std streams) error {
+	server, ok := tryout.New(r.Dialect.Name)
+	if !ok {
+		return fmt.Errorf("there is no built-in server for %s: name a BACKEND", r.Dialect.Name)
+	}
+	server.Out, server.Name = std.out, f.name
+	r.back = "a built-in try-out server: any name, any password, nothing is kept on disk"
+	r.Back.Name, r.Back.Dial = f.name, server.Dial
+	return nil
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "localhost"
+	}
+	return name
+}
+
+// announce tells a person what was started and with which certificate.
+func (r *running) announce(std streams, addr net.Addr) {
+	how := map[starttls.Level]string{
+		starttls.None:    "no TLS",
+		starttls.May:     "TLS offered, clients without it are served",
+		starttls.Encrypt: "TLS demanded",
+	}[r.Front.Level]
+	if r.Front.Implicit {
+		how = "TLS from the first byte"
+	}
+	fmt.Fprintf(std.out, "listening  %s://%s (%s)\n", r.listen.Scheme, addr, how)
+	fmt.Fprintf(std.out, "backend    %s\n", r.back)
+	if r.certs == nil {
+		return
+	}
+	c := r.certs.First()
+	kind := fmt.Sprintf("%s, until %s", c.Subject, c.NotAfter.Format(time.DateOnly))
+	if r.self {
+		kind = "self-signed, kept in the state folder"
+	}
+	if r.made {
+		kind = "self-signed, made now and kept in the state folder"
+	}
+	fmt.Fprintf(std.out, "certificate %s\n  SHA-256  %s\n  TLSA     %s\n", kind, cert.Fingerprint(c), cert.TLSA(c))
+}
+
+// listen opens the listener. A unix socket that a dead process left is taken over.
+func (r *running) open() (net.Listener, error) {
+	ln, err := net.Listen(r.listen.Network, r.listen.Address)
+	if err == nil || r.listen.Network != "unix" {
+		return ln, err
+	}
+	if conn, derr := net.Dial("unix", r.listen.Address); derr == nil {
+		conn.Close()
+		return nil, err
+	}
+	if info, serr := os.Lstat(r.listen.Address); serr != nil || info.Mode()&os.ModeSocket == 0 {
+		return nil, err
+	}
+	if rerr := os.Remove(r.listen.Address); rerr != nil {
+		return nil, errors.Join(err, rerr)
+	}
+	return net.Listen(r.listen.Network, r.listen.Address)
+}

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"starttls/internal/gateway"
+)
+
+// serve opens the listener and serves until a signal or the end of ctx.
+func (r *running) serve(ctx context.Context, std streams) error {
+	ln, err := r.open()
+	if err != nil {
+		return failed(err)
+	}
+	r.announce(std, ln.Addr())
+	g := gateway.New(r.Route)
+
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(signals)
+	accepting, stopAccepting := context.WithCancel(ctx)
+	defer stopAccepting()
+	draining, stopDraining := context.WithCancel(context.Background())
+	defer stopDraining()
+	go r.runSignals(draining, signals, stopAccepting, stopDraining)
+
+	if err := g.Serve(accepting, ln); err != nil {
+		return failed(err)
+	}
+	return r.drain(draining, g, std)
+}
+
+// runSignals obeys signals: SIGHUP reads certificates again, the first to stop ends accepting, the
+// second ends everything.
+func (r *running) runSignals(ctx context.Context, signals <-chan os.Signal, first, second func()) {
+	stop := first
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				stop()
+				stop = second
+				continue
+			}
+			if r.certs != nil {
+				r.certs.Reload(true) // what fails is in the log
+			}
+		}
+	}
+}
+
+// drain lets sessions end within the grace time.
+func (r *running) drain(ctx context.Context, g *gateway.Gateway, std streams) error {
+	if n := g.Live(); n > 0 {
+		r.Log.Info("stopping", "sessions", n, "grace", r.grace)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.grace)
+	defer cancel()
+	if n := g.Drain(ctx); n > 0 {
+		fmt.Fprintf(std.err, "starttls: %d sessions were broken off\n", n)
+	}
+	return nil
+}

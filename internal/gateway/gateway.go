@@ -1,0 +1,103 @@
+// Package gateway stands between a client and a server of one protocol and puts TLS on either leg:
+// STARTTLS in front of a server that has none, or behind a client that has none, or both.
+//
+// A [Route] is one listener and one backend. For each connection a session is run: until TLS has begun
+// and nothing more concerns it, messages are read one at a time, passed on byte for byte, and offers of
+// TLS in the server's answers are edited; then the two legs are spliced.
+//
+// Sources: RFC 3207, 9051, 2595, 4511, 4513 through package dialect; the rules on what may follow an
+// upgrade are in package starttls.
+//
+// This package does not parse URLs or files, load certificates, or decide about destinations.
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"time"
+
+	"starttls"
+	"starttls/dialect"
+)
+
+// A Route says what one listener does.
+type Route struct {
+	Name    string // in logs, and how we call ourselves where the real server's name is not known
+	Dialect *dialect.Dialect
+	Front   Front
+	Back    Back
+
+	// Timeout bounds the whole way to TLS, or, where TLS is optional, to the first real work in the
+	// clear. If zero, one minute, and five where TLS is optional: servers give their clients that much
+	// (RFC 5321 §4.5.3.2.7).
+	Timeout time.Duration
+	// Idle ends a session on which nothing was sent either way for so long. If zero, twelve hours: mail
+	// and database clients keep idle connections on purpose.
+	Idle time.Duration
+	// MaxConns and MaxPerAddr bound the connections in all and from one address. If zero, 10,000
+	// and 500.
+	MaxConns, MaxPerAddr int
+	// Log gets a line for each session. If nil, nothing is logged.
+	Log *slog.Logger
+}
+
+// Front is the leg towards the client.
+type Front struct {
+	Level    starttls.Level // None, May or Encrypt
+	Implicit bool           // TLS from the first byte
+	TLS      *tls.Config    // with certificates, unless Level is None
+	// Detect is how long to wait for a client that begins with TLS on an in-band listener of a protocol
+	// in which the server speaks first; every other client gets its greeting so much later. If zero,
+	// none is expected. Where the client speaks first, such a client is always served, without a wait.
+	Detect time.Duration
+}
+
+// Back is the leg towards the server.
+type Back struct {
+	Name     string // of the server, as configured: in the greeting that we make in its place
+	Level    starttls.Level
+	Implicit bool
+	TLS      *tls.Config // for verification, unless Level is None
+	Dial     func(context.Context) (net.Conn, error)
+}
+
+// withDefaults fills in what was left zero.
+func (r Route) withDefaults() Route {
+	if r.Timeout == 0 {
+		r.Timeout = time.Minute
+		if !r.Front.Implicit && r.Front.Level != starttls.Encrypt {
+			r.Timeout = 5 * time.Minute
+		}
+	}
+	if r.Idle == 0 {
+		r.Idle = 12 * time.Hour
+	}
+	if r.MaxConns == 0 {
+		r.MaxConns = 10_000
+	}
+	if r.MaxPerAddr == 0 {
+		r.MaxPerAddr = 500
+	}
+	if r.Log == nil {
+		r.Log = slog.New(slog.DiscardHandler)
+	}
+	r.Front.TLS = ready(r.Front.TLS, r.Dialect)
+	r.Back.TLS = ready(r.Back.TLS, r.Dialect)
+	return r
+}
+
+// ready puts the ALPN ids of the protocol into a copy of config, made once for all sessions so that
+// they share their ticket keys.
+func ready(config *tls.Config, d *dialect.Dialect) *tls.Config {
+	if config == nil {
+		return nil
+	}
+	config = config.Clone()
+	if config.NextProtos == nil {
+		config.NextProtos = d.ALPN
+	}
+	config.DynamicRecordSizingDisabled = true // what passes here is bulk, not web pages
+	return config
+}

@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"time"
+
+	"starttls"
+	"starttls/dialect"
+)
+
+// log writes the session's one line. It holds nothing that a peer said but addresses and the names of
+// failures; peers' words are quoted and cut by starttls.Error.
+func (s *session) log(err error) {
+	attrs := []slog.Attr{
+		slog.Uint64("id", s.id),
+		slog.String("route", s.route.Name),
+		slog.String("dialect", s.route.Dialect.Name),
+		slog.String("peer", s.conns.front.RemoteAddr().String()),
+		slog.String("outcome", s.outcome(err)),
+	}
+	if s.refused != dialect.Unknown {
+		attrs = append(attrs, slog.String("refused", s.refused.String()), slog.Int("refusals", s.refusals))
+	}
+	if !ended(err) {
+		attrs = append(attrs, slog.String("reason", err.Error()))
+	}
+	attrs = append(attrs, tlsAttrs("tls", s.secured)...)
+	attrs = append(attrs, tlsAttrs("back_tls", s.behind)...)
+	attrs = append(attrs,
+		slog.Int64("in", s.in.Load()), slog.Int64("out", s.out.Load()),
+		slog.Duration("took", time.Since(s.begun).Round(time.Millisecond)))
+	level := slog.LevelInfo
+	if n := s.front.Injected(); n > 0 {
+		attrs = append(attrs, slog.Int("injected_bytes", n))
+		level = slog.LevelWarn
+	}
+	if _, down := errors.AsType[backendError](err); down || s.refusals > 0 {
+		level = slog.LevelWarn
+	}
+	s.route.Log.LogAttrs(context.Background(), level, "session", attrs...)
+}
+
+// outcome names how the session ended.
+func (s *session) outcome(err error) string {
+	_, down := errors.AsType[backendError](err)
+	switch {
+	case down:
+		return "backend-failed"
+	case errors.Is(err, starttls.ErrInjected):
+		return "injected"
+	case errors.Is(err, starttls.ErrTLS):
+		return "tls-failed"
+	case !ended(err) && !(s.phase == spliced && hungUpOn(err)):
+		return "broken"
+	case s.secured != nil:
+		return "tls"
+	case s.refusals > 0:
+		return "refused"
+	default:
+		return "clear"
+	}
+}
+
+// tlsAttrs tell the version and the key exchange of a leg inside TLS.
+func tlsAttrs(key string, conn *tls.Conn) []slog.Attr {
+	if conn == nil {
+		return nil
+	}
+	state := conn.ConnectionState()
+	return []slog.Attr{
+		slog.String(key, tls.VersionName(state.Version)),
+		slog.String(key+"_group", state.CurveID.String()),
+	}
+}

@@ -1,0 +1,229 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"starttls"
+	"starttls/dialect"
+)
+
+// How much a client may say before TLS and real work.
+const (
+	maxMessages = 1000
+	maxRefusals = 20
+)
+
+// maxHandshake bounds the handshake itself, from the upgrade on.
+const maxHandshake = time.Minute
+
+// pumpClient takes the client's messages one at a time, each when the one before was answered in full,
+// so that whatever is glued to a message waits its turn. It returns when both directions have ended.
+func (s *session) pumpClient() error {
+	for {
+		more, err := s.step()
+		if err == errSplice {
+			err = s.splice(s.back.Conn, s.front, &s.in)
+		}
+		if more {
+			err = s.front.Fill()
+			s.seen()
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return s.clientDone()
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// errSplice is returned by steps when what follows is spliced.
+var errSplice = errors.New("splice")
+
+// step waits for its turn and acts on the client's next message. more says that none is whole.
+func (s *session) step() (more bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.phase != spliced && s.back != nil && s.back.Pending() && s.backErr == nil && s.ctx.Err() == nil {
+		s.turn.Wait()
+	}
+	switch {
+	case s.backErr != nil:
+		return false, io.EOF
+	case s.ctx.Err() != nil:
+		return false, s.ctx.Err()
+	case s.phase == spliced:
+		return false, errSplice
+	}
+	m, ok, err := s.front.Next()
+	if ok {
+		s.in.Add(int64(len(m.Raw)))
+		err = s.fromClient(m)
+	}
+	s.settle()
+	return !ok && err == nil, err
+}
+
+// clientDone passes the end of the client's direction on to the backend and waits for the backend's
+// last words to be delivered.
+func (s *session) clientDone() error {
+	s.mu.Lock()
+	back, pump := s.back, s.pump
+	s.mu.Unlock()
+	if pump == nil {
+		return io.EOF
+	}
+	s.halfDone.Store(true)
+	closeWrite(back.Conn)
+	<-pump
+	return s.backErr
+}
+
+// fromClient acts on one message of the client. It is called with mu held.
+func (s *session) fromClient(m dialect.Message) error {
+	if s.messages++; s.messages > maxMessages {
+		s.refuse(m, dialect.TooMuch)
+		return starttls.ErrTooLong
+	}
+	switch {
+	case m.Why != dialect.Unknown:
+		return s.refuse(m, m.Why)
+	case m.Kind == dialect.Upgrade:
+		return s.upgrade(m)
+	case s.must() && (m.Kind == dialect.Secret || m.Kind == dialect.Rival):
+		return s.refuse(m, dialect.TLSRequired)
+	}
+	if s.back == nil {
+		if err := s.connect(m); err != nil {
+			return err
+		}
+	}
+	if s.late && m.Kind == dialect.Secret {
+		if err := s.upgradeBack(m); err != nil {
+			return err
+		}
+	}
+	return s.back.Say(m)
+}
+
+// must reports whether this client has to begin TLS before any work. It is called with mu held.
+func (s *session) must() bool {
+	return s.phase == inClear && s.route.Front.Level == starttls.Encrypt
+}
+
+// refuse answers m with a refusal in the protocol's words. It is called with mu held.
+func (s *session) refuse(m dialect.Message, why dialect.Reason) error {
+	s.refused = why
+	if s.refusals++; s.refusals > maxRefusals {
+		why = dialect.TooMuch
+	}
+	err := s.front.Say(m.Reply(dialect.No, why))
+	if why == dialect.TooMuch {
+		return starttls.ErrTooLong
+	}
+	return err
+}
+
+// upgrade begins TLS with the client. The server's pump holds what it hears until that is done. It is
+// called with mu held, and gives it up for the handshake.
+func (s *session) upgrade(m dialect.Message) error {
+	if s.route.Front.Level == starttls.None {
+		return s.refuse(m, dialect.Unknown)
+	}
+	s.timer.Reset(min(maxHandshake, s.route.Timeout-time.Since(s.begun)))
+	s.phase = upgrading
+	s.mu.Unlock()
+	conn, err := s.front.BeginServer(s.ctx, m, s.route.Front.TLS)
+	s.mu.Lock()
+	if err != nil {
+		return err
+	}
+	s.timer.Stop()
+	s.seen()
+	s.secured, s.phase = conn, inside
+	s.turn.Broadcast()
+	return nil
+}
+
+// runServerPump takes the server's messages, edits the offers in them and says them to the client,
+// until the server's direction has ended; that is passed on.
+func (s *session) runServerPump() {
+	defer close(s.pump)
+	err := s.pumpServer()
+	s.mu.Lock()
+	s.backErr = err
+	s.turn.Broadcast()
+	s.mu.Unlock()
+	if !ended(err) {
+		s.abort(err)
+		return
+	}
+	s.halfDone.Store(true)
+	closeWrite(s.front.Conn)
+}
+
+func (s *session) pumpServer() error {
+	for {
+		more, err := s.stepServer()
+		if err == errSplice {
+			err = s.splice(s.front.Conn, s.back, &s.out)
+		}
+		if more {
+			err = s.back.Fill()
+			s.seen()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// stepServer says the server's next message on. more says that none is whole.
+func (s *session) stepServer() (more bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.phase == upgrading && s.ctx.Err() == nil {
+		s.turn.Wait()
+	}
+	if s.phase == spliced {
+		return false, errSplice
+	}
+	m, ok, err := s.back.Next()
+	if ok {
+		s.out.Add(int64(len(m.Raw)))
+		err = s.toClient(m)
+	}
+	s.settle()
+	s.turn.Broadcast()
+	return !ok && err == nil, err
+}
+
+// toClient says a message of the server to the client, with our offer of TLS in place of the server's.
+// It is called with mu held.
+func (s *session) toClient(m dialect.Message) error {
+	offer := dialect.Unsaid
+	if s.phase == inClear {
+		switch s.route.Front.Level {
+		case starttls.May:
+			offer = dialect.Offered
+		case starttls.Encrypt:
+			offer = dialect.Required
+		}
+	}
+	m = m.Offering(offer)
+	if s.secured != nil || s.behind != nil {
+		m = m.Unbound()
+	}
+	return s.front.Say(m)
+}
+
+// settle turns to the splice when nothing that follows concerns TLS. It is called with mu held.
+func (s *session) settle() {
+	if (s.phase == inClear || s.phase == inside) && !s.must() && s.back != nil && !s.late && s.back.Settled() {
+		s.phase = spliced
+		s.timer.Stop()
+		s.turn.Broadcast()
+	}
+}

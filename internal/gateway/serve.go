@@ -1,0 +1,193 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"starttls/dialect"
+)
+
+// A Gateway serves one route.
+type Gateway struct {
+	route    Route
+	sessions sync.WaitGroup
+
+	mu     sync.Mutex
+	live   map[*session]struct{}
+	byAddr map[netip.Addr]int
+	own    map[string]bool // local addresses of our connections to the backend
+}
+
+// New returns a gateway for the route.
+func New(r Route) *Gateway {
+	return &Gateway{
+		route:  r.withDefaults(),
+		live:   make(map[*session]struct{}),
+		byAddr: make(map[netip.Addr]int),
+		own:    make(map[string]bool),
+	}
+}
+
+// Serve accepts connections from ln and runs a session for each until ctx ends; then it closes ln and
+// returns nil. Sessions live on: see [Gateway.Drain]. It returns an error when ln fails for good.
+func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { ln.Close() })
+	defer stop()
+	go g.runSweeper(ctx)
+	var pause time.Duration
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			g.accepted(conn)
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default: // out of descriptors, most likely: it passes when sessions end
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			g.route.Log.Error("accept failed", "route", g.route.Name, "err", err, "retry_in", pause)
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// Drain waits until all sessions have ended. When ctx ends first, it breaks those that are left and
+// returns how many there were.
+func (g *Gateway) Drain(ctx context.Context) (broken int) {
+	done := make(chan struct{})
+	go func() { g.sessions.Wait(); close(done) }()
+	select {
+	case <-done:
+		return 0
+	case <-ctx.Done():
+	}
+	g.mu.Lock()
+	broken = len(g.live)
+	for s := range g.live {
+		s.abort(errStopped)
+	}
+	g.mu.Unlock()
+	<-done
+	return broken
+}
+
+// Live returns how many sessions there are.
+func (g *Gateway) Live() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.live)
+}
+
+func (g *Gateway) accepted(conn net.Conn) {
+	s := newSession(g, conn)
+	if !g.admit(s) {
+		g.turnAway(s)
+		return
+	}
+	g.sessions.Add(1)
+	go s.run()
+}
+
+// admit counts a session in, unless that passes a limit.
+func (g *Gateway) admit(s *session) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.live) >= g.route.MaxConns || g.byAddr[s.addr] >= g.route.MaxPerAddr {
+		return false
+	}
+	g.live[s] = struct{}{}
+	g.byAddr[s.addr]++
+	return true
+}
+
+// left counts a session out.
+func (g *Gateway) left(s *session) {
+	g.mu.Lock()
+	delete(g.live, s)
+	if g.byAddr[s.addr]--; g.byAddr[s.addr] == 0 {
+		delete(g.byAddr, s.addr)
+	}
+	g.mu.Unlock()
+	g.sessions.Done()
+}
+
+// turnAway tells a client in its protocol's words that there are too many, where we may speak first.
+func (g *Gateway) turnAway(s *session) {
+	if g.route.Dialect.Script.ServerFirst() && !g.route.Front.Implicit {
+		s.conns.front.SetWriteDeadline(time.Now().Add(time.Second))
+		s.front.Say(dialect.Message{Kind: dialect.No, Why: dialect.TooMuch})
+	}
+	s.conns.close()
+	g.route.Log.Warn("turned away", "route", g.route.Name, "peer", s.conns.front.RemoteAddr().String(), "reason", "too many connections")
+}
+
+// runSweeper breaks sessions that are idle for too long.
+func (g *Gateway) runSweeper(ctx context.Context) {
+	tick := time.NewTicker(max(min(g.route.Idle/4, 10*time.Second), 10*time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if g.Live() == 0 {
+				return
+			}
+			<-tick.C // sessions that are drained can be idle as well
+		}
+		now := time.Now()
+		g.mu.Lock()
+		for s := range g.live {
+			if s.idle(now) > s.patience() {
+				s.abort(errIdle)
+			}
+		}
+		g.mu.Unlock()
+	}
+}
+
+// Why a session was broken by us.
+var (
+	errIdle    = errors.New("idle for too long")
+	errStopped = errors.New("the gateway stops")
+	errTimeout = errors.New("no TLS in time")
+	errLoop    = errors.New("the backend is this gateway")
+)
+
+// dial opens the connection to the backend. A session that was itself opened by this route is a loop.
+func (g *Gateway) dial(ctx context.Context, from net.Addr) (net.Conn, error) {
+	g.mu.Lock()
+	loop := g.own[from.String()]
+	g.mu.Unlock()
+	if loop {
+		return nil, errLoop
+	}
+	conn, err := g.route.Back.Dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, isTCP := conn.(*net.TCPConn); isTCP {
+		g.mu.Lock()
+		g.own[conn.LocalAddr().String()] = true
+		g.mu.Unlock()
+	}
+	return conn, nil
+}
+
+// hungUp forgets a connection made by dial.
+func (g *Gateway) hungUp(conn net.Conn) {
+	if conn == nil {
+		return
+	}
+	g.mu.Lock()
+	delete(g.own, conn.LocalAddr().String())
+	g.mu.Unlock()
+}

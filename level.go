@@ -1,0 +1,33 @@
+package starttls
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Level is how much TLS a leg demands, in the words of Postfix.
+type Level uint8
+
+// The levels of a leg. Towards a client, None, May and Encrypt have a meaning.
+const (
+	None    Level = iota // no TLS
+	May                  // TLS if the peer has it, unverified; else in the clear
+	Encrypt              // TLS or nothing, unverified: keeps out who only listens
+	Verify               // TLS, certificate chain and name checked; the name may come from DNS
+	Secure               // as Verify, with a name that does not come from DNS
+)
+
+var levelNames = [...]string{"none", "may", "encrypt", "verify", "secure"}
+
+// String returns the level's word.
+func (l Level) String() string { return levelNames[min(int(l), len(levelNames)-1)] }
+
+// ParseLevel reads a level's word.
+func ParseLevel(s string) (Level, error) {
+	for i, name := range levelNames {
+		if s == name {
+			return Level(i), nil
+		}
+	}
+	return None, fmt.Errorf("unknown level %q; the levels are %s", s, strings.Join(levelNames[:], ", "))
+}
