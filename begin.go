@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 
 	"starttls/dialect"
 )
@@ -27,16 +29,25 @@ func (l *Leg) BeginServer(ctx context.Context, m dialect.Message, config *tls.Co
 	if err := l.Say(m.Reply(dialect.Ready, dialect.Unknown)); err != nil {
 		return nil, errors.Join(l.fail(dialect.Ready, err), l.Conn.Close())
 	}
-	return l.BeginTLS(ctx, config)
+	if l.Dialect.Named {
+		ctx = context.WithValue(ctx, askedKey{}, l.asked)
+	}
+	again := slices.Clone(m.Raw)
+	l.hello = &helloConn{Conn: l.Conn, rest: l.Rest(), stray: l.Dialect.Stray}
+	conn, err := l.shake(ctx, l.hello, config, true)
+	if err == nil && l.Dialect.Again {
+		l.buf, l.w = again, len(again)
+	}
+	return conn, err
 }
 
-// BeginTLS shakes hands as a server that owes no go-ahead: implicit TLS.
+// BeginTLS shakes hands as a server with a client that begins with TLS and is owed no go-ahead.
 func (l *Leg) BeginTLS(ctx context.Context, config *tls.Config) (*tls.Conn, error) {
 	l.hello = &helloConn{Conn: l.Conn, rest: l.Rest()}
-	return l.shake(ctx, tls.Server(l.hello, l.strict(config)))
+	return l.shake(ctx, l.hello, config, false)
 }
 
-// BeginClient shakes hands as a client after [Leg.Walk], or at once for implicit TLS. config needs a
+// BeginClient shakes hands as a client: after [Leg.Walk], or at once for implicit TLS. config needs a
 // ServerName, or its own verification.
 func (l *Leg) BeginClient(ctx context.Context, config *tls.Config) (*tls.Conn, error) {
 	if l.r < l.w {
@@ -44,19 +55,33 @@ func (l *Leg) BeginClient(ctx context.Context, config *tls.Config) (*tls.Conn, e
 		return nil, l.fail(dialect.Ready, ErrInjected)
 	}
 	l.Rest()
-	return l.shake(ctx, tls.Client(l.Conn, l.strict(config)))
+	return l.shake(ctx, l.Conn, config, !l.inside)
 }
 
-func (l *Leg) shake(ctx context.Context, conn *tls.Conn) (*tls.Conn, error) {
-	if err := conn.HandshakeContext(ctx); err != nil {
+// shake is the handshake over conn, in-band in the protocol's packets where it has a carrier.
+func (l *Leg) shake(ctx context.Context, conn net.Conn, config *tls.Config, inBand bool) (*tls.Conn, error) {
+	var carried *carriedConn
+	if inBand && l.Dialect.Carrier != nil {
+		carried = &carriedConn{Conn: conn, carrier: l.Dialect.Carrier}
+		conn = carried
+	}
+	side := tls.Client
+	if l.we == dialect.Server {
+		side = tls.Server
+	}
+	secured := side(conn, Strict(config, l.Dialect))
+	if err := secured.HandshakeContext(ctx); err != nil {
 		l.Conn.Close()
 		if l.Injected() > 0 {
 			return nil, l.fail(dialect.Upgrade, fmt.Errorf("%w, %w: %w", ErrInjected, ErrTLS, err))
 		}
 		return nil, l.fail(dialect.Upgrade, fmt.Errorf("%w: %w", ErrTLS, err))
 	}
-	l.Conn, l.speech = conn, l.Dialect.Speak(l.we, true)
-	return conn, nil
+	if carried != nil {
+		carried.over.Store(true)
+	}
+	l.Conn, l.speech, l.inside = secured, l.Dialect.Speak(l.we, true), true
+	return secured, nil
 }
 
 // Injected returns how many bytes stood where the client's ClientHello must stand and were not one, as
@@ -68,34 +93,52 @@ func (l *Leg) Injected() int {
 	return l.hello.injected
 }
 
-// strict returns config with the protocol's ALPN ids, unless it has its own: crypto/tls then refuses a
-// peer that offers only others (RFC 7301 §3.2).
-func (l *Leg) strict(config *tls.Config) *tls.Config {
-	if config.NextProtos != nil || l.Dialect.ALPN == nil {
+// Strict returns config with the protocol's ALPN ids, unless it has its own: crypto/tls then refuses a
+// peer that offers only others (RFC 7301 §3.2). Where packets carry the handshake, TLS 1.2 is the
+// highest version: what TLS 1.3 sends after the handshake would belong neither in packets nor outside.
+// A config that is fit already is returned as it is; who uses it for many connections calls Strict once,
+// so that they share its ticket keys.
+func Strict(config *tls.Config, d *dialect.Dialect) *tls.Config {
+	alpn := config.NextProtos == nil && d.ALPN != nil
+	carried := d.Carrier != nil && (config.MaxVersion == 0 || config.MaxVersion > tls.VersionTLS12)
+	if !alpn && !carried {
 		return config
 	}
 	config = config.Clone()
-	config.NextProtos = l.Dialect.ALPN
+	if alpn {
+		config.NextProtos = d.ALPN
+	}
+	if carried {
+		config.MaxVersion = tls.VersionTLS12
+	}
 	return config
+}
+
+type askedKey struct{}
+
+// AskedFor returns the host that a client asked for in the clear, in the protocols in which it does
+// (XMPP, MTQP), from the context of a ClientHelloInfo. It is for choosing a certificate when the client
+// names none in its ClientHello.
+func AskedFor(ctx context.Context) string {
+	name, _ := ctx.Value(askedKey{}).(string)
+	return name
 }
 
 // helloConn hands the handshake what was read already, and counts what cannot be a handshake.
 type helloConn struct {
 	net.Conn
 	rest     []byte
+	stray    int // how many blanks may still come before the ClientHello
 	begun    bool
 	foreign  bool
 	injected int
 }
 
 func (c *helloConn) Read(p []byte) (n int, err error) {
-	if len(c.rest) > 0 {
-		n = copy(p, c.rest)
-		if c.rest = c.rest[n:]; len(c.rest) == 0 {
-			c.rest = nil
+	for n == 0 && err == nil {
+		if n, err = c.next(p); c.stray > 0 && !c.begun {
+			n = c.skip(p, n)
 		}
-	} else {
-		n, err = c.Conn.Read(p)
 	}
 	if !c.begun && n > 0 {
 		c.begun, c.foreign = true, p[0] != recordHandshake
@@ -104,6 +147,28 @@ func (c *helloConn) Read(p []byte) (n int, err error) {
 		c.injected += n
 	}
 	return n, err
+}
+
+// next reads what was read already, then what comes.
+func (c *helloConn) next(p []byte) (n int, err error) {
+	if len(c.rest) == 0 {
+		return c.Conn.Read(p)
+	}
+	n = copy(p, c.rest)
+	if c.rest = c.rest[n:]; len(c.rest) == 0 {
+		c.rest = nil
+	}
+	return n, nil
+}
+
+// skip drops blanks at the start of p[:n] and returns how much is left.
+func (c *helloConn) skip(p []byte, n int) int {
+	blanks := 0
+	for blanks < n && blanks < c.stray && strings.IndexByte(" \t\r\n", p[blanks]) >= 0 {
+		blanks++
+	}
+	c.stray -= blanks
+	return copy(p, p[blanks:n])
 }
 
 // recordHandshake is the first byte of every TLS connection (RFC 8446 §5.1).

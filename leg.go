@@ -22,16 +22,18 @@ type Leg struct {
 	Show func(says dialect.Side, m dialect.Message, raw []byte)
 
 	we     dialect.Side
+	inside bool // TLS has begun, or does so with the first byte
 	speech dialect.Speech
+	asked  string // the Name of the client's last Hello or Upgrade
 	buf    []byte // from firstBuf, nil when nothing is held
 	r, w   int    // unread: buf[r:w]
 	hello  *helloConn
 }
 
-// NewLeg returns the leg of a connection on which nothing was said yet. inside says that TLS has begun
-// on it (implicit TLS).
+// NewLeg returns the leg of a connection on which nothing was said yet. inside says that TLS begins on
+// it with the first byte.
 func NewLeg(conn net.Conn, d *dialect.Dialect, we dialect.Side, inside bool) *Leg {
-	return &Leg{Conn: conn, Dialect: d, we: we, speech: d.Speak(we, inside)}
+	return &Leg{Conn: conn, Dialect: d, we: we, inside: inside, speech: d.Speak(we, inside)}
 }
 
 // firstBuf holds buffers of the size with which every leg begins.
@@ -42,13 +44,32 @@ const firstSize = 4 << 10
 // Next cuts the next message off what was read. ok is false when more bytes are needed. The message's
 // Raw is good until the next Fill.
 func (l *Leg) Next() (m dialect.Message, ok bool, err error) {
+	if l.silentHello() {
+		return dialect.Message{Kind: dialect.Upgrade}, true, nil
+	}
 	m, n, err := l.speech.Read(l.buf[l.r:l.w])
 	if err != nil || n == 0 {
 		return dialect.Message{}, false, err
 	}
 	l.r += n
+	if l.we == dialect.Server && m.Name != "" && (m.Kind == dialect.Hello || m.Kind == dialect.Upgrade) {
+		l.asked = m.Name
+	}
 	l.show(1-l.we, m, m.Raw)
 	return m, true, nil
+}
+
+// silentHello reports whether a ClientHello stands where the client's next message would, in a dialect
+// in which that is how TLS is asked for.
+func (l *Leg) silentHello() bool {
+	next := l.buf[l.r:l.w]
+	if !l.Dialect.Silent || l.inside || l.we == dialect.Client {
+		return false
+	}
+	if c := l.Dialect.Carrier; c != nil {
+		next, _, _ = c.Unpack(next)
+	}
+	return len(next) > 0 && next[0] == recordHandshake
 }
 
 // Fill reads once from the peer. It fails with ErrTooLong when the dialect's limit is reached and no

@@ -69,7 +69,7 @@ func (c *ServerConn) upgrade(ctx context.Context) (*Conn, error) {
 	}
 	var secured Conn
 	err := bounded(ctx, c.Conn, config, func(ctx context.Context) (err error) {
-		secured.Conn, err = NewLeg(c.Conn, d, dialect.Server, false).BeginTLS(ctx, config.tls())
+		secured.Conn, err = NewLeg(c.Conn, d, dialect.Server, true).BeginTLS(ctx, config.tls())
 		return err
 	})
 	return &secured, err

@@ -42,6 +42,14 @@ func (c *Config) name() string {
 	return c.Name
 }
 
+// calls returns the name that a client of d says: its own, or the server's where that is asked for.
+func (c *Config) calls(d *dialect.Dialect) string {
+	if d.Named && c.tls().ServerName != "" {
+		return c.tls().ServerName
+	}
+	return c.name()
+}
+
 // A Conn is a connection on which TLS has begun.
 type Conn struct {
 	*tls.Conn
@@ -59,7 +67,7 @@ func Client(ctx context.Context, conn net.Conn, d *dialect.Dialect, config *Conf
 	var c Conn
 	err := bounded(ctx, conn, config, func(ctx context.Context) (err error) {
 		l.Show = config.Show
-		if c.Heard, err = l.Walk(config.name()); err != nil {
+		if c.Heard, err = l.Walk(config.calls(d)); err != nil {
 			return err
 		}
 		c.Conn, err = l.BeginClient(ctx, config.tls())
@@ -146,7 +154,7 @@ func (e Endpoint) Dial(ctx context.Context, config *Config) (*Conn, error) {
 	}
 	var secured Conn
 	err = bounded(ctx, conn, &c, func(ctx context.Context) error {
-		l := NewLeg(conn, e.Dialect, dialect.Client, false)
+		l := NewLeg(conn, e.Dialect, dialect.Client, true)
 		secured.Conn, err = l.BeginClient(ctx, c.tls())
 		return err
 	})

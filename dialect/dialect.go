@@ -231,10 +231,36 @@ type Dialect struct {
 	// LoginFirst says that the upgrade repeats what the client says in its login, so that a gateway
 	// can upgrade its back leg only when it has heard the login.
 	LoginFirst bool
+	// Early says that the greeting holds what a later login needs (an APOP stamp, a salt), so that a
+	// gateway must have the server's own and cannot dial after TLS.
+	Early bool
+	// Fresh says that TLS begins a new session, so that a gateway that has dialled before must dial anew.
+	Fresh bool
+	// Named says that the Name of a Hello or an Upgrade is the host that the client asks for, so that a
+	// certificate may be chosen by it. An EHLO name is none: it is who asks.
+	Named bool
+	// Silent says that TLS begins without a request: a ClientHello in the place of a message is one.
+	Silent bool
+	// Again says that the upgrade is a request of its own and answered inside TLS: there it is heard
+	// once more (RFC 2817 §3.2).
+	Again bool
+	// Stray is how many blanks may stand before the ClientHello: some clients end their upgrade with one.
+	Stray int
+	// Carrier, if not nil, packs the records of the handshake into the protocol's own packets.
+	Carrier *Carrier
 	// Limit is the longest message before TLS, in bytes.
 	Limit int
 	// Speak returns the speech of one leg as our side speaks it, before TLS or inside.
 	Speak func(we Side, inside bool) Speech
+}
+
+// A Carrier is a protocol that carries the TLS handshake in its own packets, and nothing after it.
+type Carrier struct {
+	// Pack appends the packets that hold payload.
+	Pack func(dst, payload []byte) []byte
+	// Unpack cuts the first whole packet off buf: its payload and its length. n == 0: more bytes are
+	// needed.
+	Unpack func(buf []byte) (payload []byte, n int, err error)
 }
 
 // ErrNoise is wrapped by every error of [Speech.Read]: the bytes are not the protocol.

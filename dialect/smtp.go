@@ -55,6 +55,7 @@ type smtp struct {
 	mode  smtpMode // of the client's next bytes
 	mid   bool     // mail data: the last piece did not end in CRLF
 	chunk int      // octets left of a BDAT
+	last  bool     // of the last BDAT
 	rcpts int      // recipients taken in this transaction
 
 	heard   bool // the server has said what it can do
@@ -79,6 +80,9 @@ func (s *smtp) request(buf []byte) (Message, int, error) {
 		}
 		if s.chunk -= n; s.chunk == 0 {
 			s.mode, s.want = smtpCommand, 1
+			if s.last {
+				s.want = s.verdicts()
+			}
 		}
 		return Message{Re: s.kind}, n, nil
 	}
@@ -136,11 +140,20 @@ func (s *smtp) asked(verb, arg string, m Message) {
 	s.named = s.named || m.Kind == Hello
 	s.secret = s.secret || m.Kind == Secret
 	if verb == "BDAT" {
-		size, _, _ := strings.Cut(arg, " ")
+		size, last, _ := strings.Cut(arg, " ")
+		s.last = upper(last) == "LAST"
 		if n, err := strconv.Atoi(size); err == nil && n > 0 {
 			s.mode, s.chunk, s.want = smtpChunk, n, 0 // the octets follow without an answer between
 		}
 	}
+}
+
+// verdicts is how many answers end a message: LMTP has one for each recipient (RFC 2033 §4.2).
+func (s *smtp) verdicts() int {
+	if s.hello == "LHLO" {
+		return max(1, s.rcpts)
+	}
+	return 1
 }
 
 // data cuts a line of mail data. Only CRLF "." CRLF ends it: other line ends are data, as they are
@@ -157,10 +170,7 @@ func (s *smtp) data(buf []byte) (Message, int, error) {
 		return Message{}, 0, nil
 	}
 	if string(buf[:n]) == ".\r\n" && !s.mid {
-		s.mode, s.verb, s.want = smtpCommand, ".", 1
-		if s.hello == "LHLO" {
-			s.want = max(1, s.rcpts) // RFC 2033 §4.2
-		}
+		s.mode, s.verb, s.want = smtpCommand, ".", s.verdicts()
 	}
 	s.mid = !bytes.HasSuffix(buf[:n], []byte("\r\n"))
 	return Message{Re: s.kind}, n, nil

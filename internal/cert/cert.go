@@ -17,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"starttls"
 )
 
 // A Pair names the PEM files of one certificate chain and its key. Both may be the same file.
@@ -127,11 +129,15 @@ func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	if time.Since(s.checked) > checkEvery {
 		s.reload(false)
 	}
+	name := hello.ServerName
+	if name == "" {
+		name = starttls.AskedFor(hello.Context())
+	}
 	// Some clients send an address as the name, which RFC 6066 §3 forbids: it names nothing.
-	if hello.ServerName == "" || net.ParseIP(hello.ServerName) != nil {
+	if name == "" || net.ParseIP(name) != nil {
 		return s.best(hello, func(*loaded) bool { return true }), nil
 	}
-	named := s.best(hello, func(l *loaded) bool { return l.cert.Leaf.VerifyHostname(hello.ServerName) == nil })
+	named := s.best(hello, func(l *loaded) bool { return l.cert.Leaf.VerifyHostname(name) == nil })
 	if named == nil && !s.Strict {
 		named = s.best(hello, func(*loaded) bool { return true })
 	}

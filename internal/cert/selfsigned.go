@@ -7,7 +7,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net"
 	"os"
@@ -19,21 +21,21 @@ import (
 // SelfSigned returns a store with the self-signed certificate that is kept in dir, made for host and
 // for localhost when there is none yet. made reports that it was.
 func SelfSigned(dir, host string) (s *Store, made bool, err error) {
-	pair := Pair{Cert: filepath.Join(dir, "self-signed.crt"), Key: filepath.Join(dir, "self-signed.key")}
-	if _, err := os.Stat(pair.Cert); os.IsNotExist(err) {
-		if err := makeSelfSigned(pair, host); err != nil {
+	file := filepath.Join(dir, "self-signed.pem")
+	if _, err := os.Stat(file); os.IsNotExist(err) {
+		if err := makeSelfSigned(file, host); err != nil {
 			return nil, false, fmt.Errorf("self-signed certificate: %w", err)
 		}
 		made = true
 	}
-	s, err = Load(pair)
+	s, err = Load(Pair{Cert: file, Key: file})
 	return s, made, err
 }
 
 // validity of a self-signed certificate: nobody verifies its dates, people pin it.
 const validity = 10 * 365 * 24 * time.Hour
 
-func makeSelfSigned(pair Pair, host string) error {
+func makeSelfSigned(file, host string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -60,28 +62,28 @@ func makeSelfSigned(pair Pair, host string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(pair.Cert), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	if err := writePEM(pair.Key, "PRIVATE KEY", keyDER); err != nil {
-		return err
-	}
-	return writePEM(pair.Cert, "CERTIFICATE", der)
+	return writeOnce(file, &pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}, &pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-// writePEM writes a file that is whole or not there, and for its owner only.
-func writePEM(name, kind string, der []byte) error {
+// writeOnce writes a file for its owner only, whole or not at all. When another process has made it in
+// the meantime, that one stays: key and certificate are in one file so that they always fit.
+func writeOnce(name string, blocks ...*pem.Block) error {
 	f, err := os.CreateTemp(filepath.Dir(name), ".new-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	err = pem.Encode(f, &pem.Block{Type: kind, Bytes: der})
-	if cerr := f.Close(); err == nil {
-		err = cerr
+	for _, b := range blocks {
+		err = errors.Join(err, pem.Encode(f, b))
 	}
-	if err != nil {
+	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), name)
+	if err = os.Link(f.Name(), name); errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
 }

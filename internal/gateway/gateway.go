@@ -94,10 +94,7 @@ func ready(config *tls.Config, d *dialect.Dialect) *tls.Config {
 	if config == nil {
 		return nil
 	}
-	config = config.Clone()
-	if config.NextProtos == nil {
-		config.NextProtos = d.ALPN
-	}
+	config = starttls.Strict(config.Clone(), d)
 	config.DynamicRecordSizingDisabled = true // what passes here is bulk, not web pages
 	return config
 }

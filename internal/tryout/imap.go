@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// imap has an INBOX with one message for everybody (RFC 3501).
+// imap has an INBOX with one message for everybody (RFC 3501). It is one for trying: a client that is
+// silent for ten minutes is gone, where a real one must wait for thirty (§5.4).
 var imap = protocol{"imap", func(s *session) error {
 	return (&imapConn{session: s}).serve()
 }, "* BYE Line too long"}
@@ -56,12 +57,14 @@ var imapVerbs = map[string]imapVerb{
 	"UID SEARCH":   {imapSelected, 1, (*imapConn).search},
 }
 
+// Ends of answers. BAD is for a client's mistakes, NO for what cannot be done (RFC 3501 §7.1).
 const (
 	imapDone     = "OK Done"
 	imapUnclear  = "BAD Not understood"
 	imapNotThere = "NO [NONEXISTENT] There is only INBOX"
 )
 
+// imapSays does nothing but say lines.
 func imapSays(lines ...string) func(*imapConn, []string) (string, error) {
 	return func(c *imapConn, _ []string) (string, error) {
 		for _, line := range lines {
@@ -98,6 +101,7 @@ func (c *imapConn) serve() error {
 	}
 }
 
+// answer looks a command up and does it, in its state.
 func (c *imapConn) answer(verb string, args []string) (string, error) {
 	v, known := imapVerbs[verb]
 	switch {
@@ -111,15 +115,17 @@ func (c *imapConn) answer(verb string, args []string) (string, error) {
 	return v.do(c, args)
 }
 
+// login takes any name with any password.
 func (c *imapConn) login(args []string) (string, error) {
 	if c.state != imapAny {
 		return "BAD Not again", nil
 	}
 	c.state = imapAuthed
 	c.tell("%s logged in", args[0])
-	return "OK [" + imapCaps + "] Welcome", nil
+	return "OK [" + imapCaps + "] Welcome", nil // saves the client from asking (RFC 3501 §7.1)
 }
 
+// authenticate is SASL, of which only PLAIN is known.
 func (c *imapConn) authenticate(args []string) (string, error) {
 	if !strings.EqualFold(args[0], "PLAIN") {
 		return "NO Mechanism not known", nil
@@ -146,6 +152,7 @@ func imapList(word string) func(*imapConn, []string) (string, error) {
 	}
 }
 
+// status tells what is asked of INBOX, in the order in which it is asked (RFC 3501 §6.3.10).
 func (c *imapConn) status(args []string) (string, error) {
 	if !strings.EqualFold(args[0], "INBOX") {
 		return imapNotThere, nil
@@ -164,6 +171,7 @@ func (c *imapConn) status(args []string) (string, error) {
 	return imapDone, nil
 }
 
+// selectBox selects INBOX. It is read-only by SELECT as well, which RFC 3501 §6.3.1 allows.
 func (c *imapConn) selectBox(args []string) (string, error) {
 	c.state = imapAuthed // a SELECT that fails leaves nothing selected (RFC 3501 §6.3.1)
 	if !strings.EqualFold(args[0], "INBOX") {
@@ -175,6 +183,7 @@ func (c *imapConn) selectBox(args []string) (string, error) {
 	return "OK [READ-ONLY] Selected", nil
 }
 
+// unselect is CLOSE too (RFC 3691): there is nothing to expunge.
 func (c *imapConn) unselect([]string) (string, error) {
 	c.state = imapAuthed
 	return imapDone, nil

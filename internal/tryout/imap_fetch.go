@@ -35,6 +35,8 @@ func (c *imapConn) uidFetch(args []string) (string, error) {
 	return c.fetchItems(args[0], items)
 }
 
+// fetchItems answers for the one message, if it is in the set. A number that is not there is no mistake
+// of UID FETCH (RFC 3501 §6.4.8), and is taken for none of FETCH.
 func (c *imapConn) fetchItems(set string, items []string) (string, error) {
 	found, ok := imapSet(set)
 	var told []string
@@ -111,6 +113,7 @@ func imapItem(item string) (answer string, ok bool) {
 	return fmt.Sprintf("%s {%d}\r\n%s", name, len(value), value), true
 }
 
+// What never changes, because the message does not.
 const imapDate = `INTERNALDATE "01-Jan-2026 00:00:00 +0000"`
 
 var (
@@ -122,8 +125,10 @@ var (
 	}, " ") + ")"
 )
 
+// imapStarttls is the sender as ENVELOPE has it (RFC 3501 §7.4.2).
 const imapStarttls = `(("starttls" NIL "welcome" "example.test"))`
 
+// imapBody is the structure of the message, which has one part.
 func imapBody(item string) string {
 	if item == "FULL" {
 		item = "BODY"

@@ -43,12 +43,14 @@ const (
 	ldapUnwilling          = 53
 )
 
+// An ldapConn is a client and who it is.
 type ldapConn struct {
 	*session
 	id  []byte // of the request that is being answered, said again as it was heard
 	who string // the authorization identity (RFC 4513 §5.2.1.8)
 }
 
+// serve ends with a Notice of Disconnection where what comes is no request (RFC 4511 §4.1.1, §4.4.1).
 func (c *ldapConn) serve() error {
 	for {
 		in, err := c.hear()
@@ -171,6 +173,7 @@ func (c *ldapConn) bind(in *ber) {
 	c.answer(ldapAnswers[ldapBind], code, "")
 }
 
+// ldapSASL reads SaslCredentials (RFC 4511 §4.2). PLAIN is done in one step, with its answer in it.
 func ldapSASL(in ber) (name string, code byte) {
 	if mech := string(in.take(berOctets)); !strings.EqualFold(mech, "PLAIN") {
 		return "", ldapMethodNotSupported

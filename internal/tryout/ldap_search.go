@@ -8,6 +8,7 @@ type ldapObject struct {
 	attrs []ldapAttr
 }
 
+// An ldapAttr is an attribute with its values.
 type ldapAttr struct {
 	name string
 	vals []string

@@ -37,6 +37,7 @@ func newHalf() *half {
 	return h
 }
 
+// read waits for something to read, and for no more.
 func (h *half) read(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -56,6 +57,7 @@ func (h *half) read(p []byte) (int, error) {
 	}
 }
 
+// add writes all of p, waiting for room, and returns how much it has written.
 func (h *half) add(p []byte) (n int, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,6 +139,7 @@ func (e *pipeEnd) CloseWrite() error {
 	return nil
 }
 
+// Close ends both directions: what we wrote can still be read, what we did not read is lost.
 func (e *pipeEnd) Close() error {
 	e.out.end()
 	e.in.abandon()

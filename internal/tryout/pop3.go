@@ -16,6 +16,7 @@ const (
 	pop3UID   = "welcome"
 )
 
+// A pop3Conn is a client in one of two states; the third, UPDATE, would have nothing to do.
 type pop3Conn struct {
 	*session
 	user    string // of a USER whose PASS is to come
@@ -57,7 +58,7 @@ func (c *pop3Conn) common(verb string) string {
 // login answers in the authorization state (RFC 1939 §4).
 func (c *pop3Conn) login(verb, arg string) (string, error) {
 	user := c.user
-	c.user = ""
+	c.user = "" // PASS counts only right behind USER (RFC 1939 §7)
 	switch verb {
 	case "USER":
 		if arg == "" {
@@ -82,6 +83,7 @@ func (c *pop3Conn) login(verb, arg string) (string, error) {
 	return c.common(verb), nil
 }
 
+// auth is RFC 5034; without a mechanism it lists them, as clients before RFC 2449 expect.
 func (c *pop3Conn) auth(arg string) (string, error) {
 	mech, first, _ := strings.Cut(arg, " ")
 	switch strings.ToUpper(mech) {
@@ -97,6 +99,7 @@ func (c *pop3Conn) auth(arg string) (string, error) {
 	return "-ERR Mechanism not known", nil
 }
 
+// welcome ends the authorization state, whoever it is.
 func (c *pop3Conn) welcome(name string) string {
 	c.authed = true
 	c.tell("%s logged in", name)
@@ -142,11 +145,13 @@ func (c *pop3Conn) list(arg, what string) string {
 
 const pop3Missing = "-ERR No such message"
 
+// has reports whether there is a message of that number, and not deleted (RFC 1939 §5).
 func (c *pop3Conn) has(number string) bool {
 	n, err := strconv.Atoi(number)
 	return err == nil && n == 1 && !c.deleted
 }
 
+// message answers a command that is about the message itself.
 func (c *pop3Conn) message(verb, arg string) string {
 	number, top, _ := strings.Cut(arg, " ")
 	if !c.has(number) {

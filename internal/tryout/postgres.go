@@ -20,6 +20,7 @@ const (
 	postgresGSS     = 80877104
 )
 
+// Bounds of messages, before the login and after it.
 const (
 	postgresStartup = 10000   // bytes, as in the real one
 	postgresMessage = 1 << 20 // bytes
@@ -32,6 +33,8 @@ type postgresConn struct {
 
 var errPostgres = errors.New("no message of PostgreSQL")
 
+// serve says what clients want to know of a session before the first query: without some of it, psql
+// takes the server for a very old one.
 func (c *postgresConn) serve() error {
 	user, err := c.startup()
 	if err != nil || user == "" {
@@ -131,6 +134,8 @@ func (c *postgresConn) sized(limit int) ([]byte, error) {
 	return c.take(int(n) - 4)
 }
 
+// answer answers a message. After an error in an extended query, all up to Sync is skipped, or the
+// client would count more errors than it has asked questions.
 func (c *postgresConn) answer(kind byte, body []byte) error {
 	switch kind {
 	case 'S': // Sync
@@ -163,6 +168,7 @@ func (c *postgresConn) query(query string) {
 		c.send('I', "")
 		return
 	}
+	// Name, table, column, type text (25), of any size, without modifier, as text.
 	c.send('T', "\x00\x01answer\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x19\xff\xff\xff\xff\xff\xff\x00\x00")
 	row := echoed(query)
 	c.send('D', "\x00\x01"+string(binary.BigEndian.AppendUint32(nil, uint32(len(row))))+row)
@@ -172,6 +178,7 @@ func (c *postgresConn) query(query string) {
 // ready says ReadyForQuery, outside of a transaction.
 func (c *postgresConn) ready() { c.send('Z', "I") }
 
+// fail says an ErrorResponse: severity, the same unlocalised, SQL state, text.
 func (c *postgresConn) fail(severity, code, text string) {
 	c.send('E', "S"+severity+"\x00V"+severity+"\x00C"+code+"\x00M"+text+"\x00\x00")
 }

@@ -18,11 +18,13 @@ func smtpServer(kind, hello string, each bool) func(*session) error {
 	}
 }
 
+// Bounds: a command's line, whose refusal ends the connection, and the recipients of one message.
 const (
 	smtpTooLong    = "500 5.5.6 Line too long"
 	smtpRecipients = 100 // RFC 5321 §4.5.3.1.8
 )
 
+// An smtpConn is a client and how far it has got.
 type smtpConn struct {
 	*session
 	kind  string // what the greeting calls the protocol
@@ -55,6 +57,7 @@ func (c *smtpConn) serve() error {
 	}
 }
 
+// answer returns the reply to a command, without the last CRLF. DATA and AUTH read on in between.
 func (c *smtpConn) answer(verb, arg string) (string, error) {
 	switch verb {
 	case c.hello:
@@ -98,8 +101,10 @@ func (c *smtpConn) greet(name string, extensions ...string) string {
 	return "250-" + strings.Join(before, "\r\n250-") + "\r\n250 " + extensions[last]
 }
 
+// reset forgets the transaction, not the client (RFC 5321 §4.1.1.5).
 func (c *smtpConn) reset() { c.begun, c.from, c.to = false, "", nil }
 
+// mail begins a transaction. A second MAIL in one is out of order (RFC 5321 §3.3).
 func (c *smtpConn) mail(arg string) string {
 	from, params, ok := cutPath(arg, "FROM:")
 	switch {
@@ -114,8 +119,8 @@ func (c *smtpConn) mail(arg string) string {
 			if size, err := strconv.ParseUint(value, 10, 63); err != nil || size > messageLimit {
 				return "552 5.3.4 Message too large"
 			}
-		case "BODY", "SMTPUTF8", "AUTH":
-		default:
+		case "BODY", "SMTPUTF8", "AUTH": // bytes are bytes here, whoever sends them
+		default: // RFC 5321 §4.1.1.11
 			return "555 5.5.4 Parameter not known"
 		}
 	}
@@ -123,6 +128,7 @@ func (c *smtpConn) mail(arg string) string {
 	return "250 2.1.0 Sender taken"
 }
 
+// rcpt takes anybody as a recipient: nothing goes any further than this process.
 func (c *smtpConn) rcpt(arg string) string {
 	to, params, ok := cutPath(arg, "TO:")
 	switch {
@@ -139,6 +145,8 @@ func (c *smtpConn) rcpt(arg string) string {
 	return "250 2.1.5 Recipient taken"
 }
 
+// data takes a message. In SMTP there is one reply, in LMTP one for each recipient that was taken
+// (RFC 2033 §4.2).
 func (c *smtpConn) data(arg string) (string, error) {
 	if len(c.to) == 0 || arg != "" {
 		return "503 5.5.1 Not now", nil
@@ -153,13 +161,14 @@ func (c *smtpConn) data(arg string) (string, error) {
 		c.keep(Message{c.from, c.to, data})
 		reply = fmt.Sprintf("250 2.0.0 Taken, %d bytes", len(data))
 	}
-	if c.each { // RFC 2033 §4.2
+	if c.each {
 		reply += strings.Repeat("\r\n"+reply, len(c.to)-1)
 	}
 	c.reset()
 	return reply, nil
 }
 
+// auth takes any name with any password, once (RFC 4954).
 func (c *smtpConn) auth(arg string) (string, error) {
 	mech, first, _ := strings.Cut(arg, " ")
 	login := map[string]func() (string, bool, error){
