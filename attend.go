@@ -24,7 +24,7 @@ func (l *Leg) Attend(name string) (dialect.Message, error) {
 		if m.Kind == dialect.Upgrade && m.Why == dialect.Unknown {
 			return m, nil
 		}
-		if err := l.Say(answer(m, name)); err != nil {
+		if err := l.Say(Answer(m, l.Known(name))); err != nil {
 			return m, l.fail(m.Kind, err)
 		}
 		if m.Kind == dialect.Bye {
@@ -35,8 +35,17 @@ func (l *Leg) Attend(name string) (dialect.Message, error) {
 	return dialect.Message{}, l.fail(dialect.Upgrade, ErrTooLong)
 }
 
-// answer is what a server that demands TLS says to m.
-func answer(m dialect.Message, name string) dialect.Message {
+// Known returns the name by which this client knows us: the one that it asked for, where it does, or
+// name.
+func (l *Leg) Known(name string) string {
+	if l.Dialect.Named && l.asked != "" {
+		return l.asked
+	}
+	return name
+}
+
+// Answer is what a server that demands TLS, and calls itself name, says to m.
+func Answer(m dialect.Message, name string) dialect.Message {
 	if m.Why != dialect.Unknown {
 		return m.Reply(dialect.No, m.Why)
 	}

@@ -16,6 +16,17 @@ type Heard struct {
 	Greeting, Caps dialect.Message
 }
 
+// First returns the message with which the server spoke first, or nil if it did not.
+func (h *Heard) First() *dialect.Message {
+	switch {
+	case h.Greeting.Kind == dialect.Greeting:
+		return &h.Greeting
+	case h.Caps.Kind == dialect.Caps && h.Caps.Re == dialect.Other:
+		return &h.Caps
+	}
+	return nil
+}
+
 // maxMessages is how many messages a peer may send before TLS.
 const maxMessages = 100
 

@@ -177,6 +177,9 @@ type Script struct {
 // ServerFirst reports whether the server speaks first.
 func (s Script) ServerFirst() bool { return len(s.Clear) > 0 && s.Clear[0].Says == Server }
 
+// ServerFirstInside reports whether the server speaks first inside TLS as well.
+func (s Script) ServerFirstInside() bool { return len(s.Inside) > 0 && s.Inside[0].Says == Server }
+
 // Acknowledged reports whether the server answers an upgrade before TLS begins. Where it does not,
 // the client's first TLS record may lawfully stand right behind the upgrade.
 func (s Script) Acknowledged() bool {

@@ -1,81 +1,141 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"errors"
+	"net"
+	"time"
 
 	"starttls"
 	"starttls/dialect"
 )
 
-// connect dials the backend, gets to TLS there if the level says so, says its greeting on and begins
-// the server's pump. asked is the client's message for which that is done, if there is one. When it
-// fails, the client was told. It is called with mu held, and gives it up while it dials: nobody else
-// works on the session then.
+// A backLeg is the leg towards the server. Its fields are guarded by the session's mu.
+type backLeg struct {
+	*starttls.Leg
+	raw     net.Conn      // below TLS
+	secured *tls.Conn     // inside it
+	login   bool          // still to be upgraded, with the client's login
+	left    bool          // by us: its end is not the session's
+	err     error         // why its pump has ended; nil while it runs
+	pumped  chan struct{} // closed when its pump has ended; nil before it began
+}
+
+// wait waits until the pump has ended.
+func (b *backLeg) wait() {
+	if b.pumped != nil {
+		<-b.pumped
+	}
+}
+
+// leave says goodbye in the protocol's words, if the server still listens to them, and hangs up.
+func (b *backLeg) leave() {
+	if b.err == nil && !b.login && !b.left {
+		b.raw.SetWriteDeadline(time.Now().Add(time.Second))
+		b.Say(dialect.Message{Kind: dialect.Bye})
+	}
+	b.left = true
+	b.raw.Close()
+}
+
+// connect dials the backend, gets to TLS there if the level says so, says its greeting on unless the
+// client was greeted already, and begins the server's pump. asked is the client's message for which
+// that is done, if there is one. When it fails, the client was told. It is called with mu held, and
+// gives it up while it dials: nobody else works on the session then.
 func (s *session) connect(asked dialect.Message) error {
 	s.mu.Unlock()
-	greeting, err := s.openBack()
+	back, greeting, err := s.openBack()
 	s.mu.Lock()
 	if err != nil {
 		s.front.Say(asked.Reply(dialect.No, dialect.Unavailable))
 		return backendError{err}
 	}
-	switch {
-	case greeting == nil:
-	case greeting.Raw == nil: // ours
-		err = s.front.Say(*greeting)
-	default:
-		err = s.toClient(*greeting)
+	s.back = back
+	if err := s.sayGreeting(greeting); err != nil {
+		return err
 	}
-	if err == nil && !s.late {
+	if !back.login {
 		s.beginPump()
 	}
-	return err
+	return nil
+}
+
+// sayGreeting says the server's first words on. A client that dialled in before the server did was
+// greeted by us; but what the server says first inside TLS is for it as well.
+func (s *session) sayGreeting(m *dialect.Message) error {
+	again := s.greeted && !s.route.Dialect.Script.ServerFirstInside()
+	if m == nil || again && m.Kind == dialect.Greeting {
+		return nil
+	}
+	s.greeted = true
+	if m.Raw == nil { // ours: it lists nothing
+		return s.front.Say(*m)
+	}
+	return s.toClient(*m)
 }
 
 // openBack dials and, where the dialect does not need the login first, gets to TLS. The greeting that
-// it returns is what the client has still to be told, if anything.
-func (s *session) openBack() (*dialect.Message, error) {
+// it returns is the server's first words, or ours in their place.
+func (s *session) openBack() (*backLeg, *dialect.Message, error) {
 	conn, err := s.dial(s.ctx, s.conns.front.RemoteAddr())
+	if err != nil {
+		return nil, nil, err
+	}
+	to, d := s.route.Back, s.route.Dialect
+	b := &backLeg{Leg: starttls.NewLeg(conn, d, dialect.Client, to.Implicit), raw: conn}
+	var greeting *dialect.Message
+	switch {
+	case !s.conns.setBack(conn):
+		err = errStopped
+	case to.Implicit:
+		b.secured, err = b.BeginClient(s.ctx, to.TLS)
+	case to.Level != starttls.None && !d.LoginFirst:
+		greeting, err = s.walk(b)
+	}
+	if err == nil && greeting == nil && d.Script.ServerFirst() && (b.secured == nil || to.Implicit) {
+		greeting, err = s.hearGreeting(b)
+	}
+	if err != nil {
+		conn.Close()
+		s.hungUp(conn)
+		return nil, nil, err
+	}
+	return b, greeting, nil
+}
+
+// hearGreeting hears the server's first words and, where the upgrade comes with the login, whether one
+// is offered.
+func (s *session) hearGreeting(b *backLeg) (*dialect.Message, error) {
+	m, err := b.Hear()
 	if err != nil {
 		return nil, err
 	}
-	b, d := s.route.Back, s.route.Dialect
-	s.back = starttls.NewLeg(conn, d, dialect.Client, b.Implicit)
-	if !s.conns.setBack(conn) {
-		return nil, errStopped
+	if s.route.Dialect.LoginFirst && s.route.Back.Level != starttls.None && m.Kind == dialect.Greeting {
+		b.login = m.Offer != dialect.Unsaid
+		if !b.login && s.route.Back.Level > starttls.May {
+			return nil, &starttls.Error{Dialect: s.route.Dialect.Name, At: dialect.Greeting, Err: starttls.ErrNotOffered}
+		}
 	}
-	switch {
-	case b.Implicit:
-		s.behind, err = s.back.BeginClient(s.ctx, b.TLS)
-		return nil, err
-	case b.Level == starttls.None:
-		return nil, nil
-	case d.LoginFirst:
-		return s.hearOffer()
-	default:
-		return s.walk()
-	}
+	return &m, nil
 }
 
 // walk gets the back leg to TLS. What the server said in the clear is not said on after TLS: the
 // client gets a greeting of ours instead, unless the server speaks first again inside.
-func (s *session) walk() (*dialect.Message, error) {
-	serverFirst := s.route.Dialect.Script.ServerFirst()
-	heard, err := s.back.Walk(s.route.Name)
+func (s *session) walk(b *backLeg) (*dialect.Message, error) {
+	script := s.route.Dialect.Script
+	name := s.route.Name
+	if s.route.Dialect.Named {
+		name = s.front.Known(s.route.Back.Name)
+	}
+	heard, err := b.Walk(name)
 	if s.mayGoOn(err) {
-		if !serverFirst {
-			return nil, nil
-		}
-		return &heard.Greeting, nil
+		return heard.First(), nil
 	}
 	if err == nil {
-		s.behind, err = s.back.BeginClient(s.ctx, s.route.Back.TLS)
+		b.secured, err = b.BeginClient(s.ctx, s.route.Back.TLS)
 	}
-	if err != nil || !serverFirst {
+	if err != nil || !script.ServerFirst() || script.ServerFirstInside() {
 		return nil, err
-	}
-	if in := s.route.Dialect.Script.Inside; len(in) > 0 && in[0].Says == dialect.Server {
-		return nil, nil
 	}
 	return &dialect.Message{Kind: dialect.Greeting, Name: s.route.Back.Name}, nil
 }
@@ -91,26 +151,14 @@ func (s *session) mayGoOn(err error) bool {
 		(errors.Is(err, starttls.ErrNotOffered) || errors.Is(err, starttls.ErrRefused))
 }
 
-// hearOffer hears the greeting of a server that is upgraded with the login, and what it offers.
-func (s *session) hearOffer() (*dialect.Message, error) {
-	m, err := s.back.Hear()
-	if err != nil {
-		return nil, err
-	}
-	s.late = m.Kind == dialect.Greeting && m.Offer != dialect.Unsaid
-	if m.Kind == dialect.Greeting && !s.late && s.route.Back.Level > starttls.May {
-		return nil, &starttls.Error{Dialect: s.route.Dialect.Name, At: dialect.Greeting, Err: starttls.ErrNotOffered}
-	}
-	return &m, nil
-}
-
 // upgradeBack upgrades the back leg with what the client said in its login, and begins the server's
 // pump. It is called with mu held.
 func (s *session) upgradeBack(login dialect.Message) error {
-	s.late = false
-	err := s.back.Say(dialect.Message{Kind: dialect.Upgrade, Login: login.Raw})
+	b := s.back
+	b.login = false
+	err := b.Say(dialect.Message{Kind: dialect.Upgrade, Login: login.Raw})
 	if err == nil {
-		s.behind, err = s.back.BeginClient(s.ctx, s.route.Back.TLS)
+		b.secured, err = b.BeginClient(s.ctx, s.route.Back.TLS)
 	}
 	if err != nil {
 		s.front.Say(login.Reply(dialect.No, dialect.Unavailable))
@@ -120,10 +168,12 @@ func (s *session) upgradeBack(login dialect.Message) error {
 	return nil
 }
 
-// beginPump starts the server's pump. It is called with mu held.
-func (s *session) beginPump() {
-	s.pump = make(chan struct{})
-	go s.runServerPump()
+// leaveBack hangs up on a server that must not go on with a session that TLS has made a new one. It is
+// called with mu held.
+func (s *session) leaveBack() {
+	s.back.leave()
+	s.hungUp(s.back.raw)
+	s.back = nil
 }
 
 // backendError is a failure to get to the backend.

@@ -60,7 +60,11 @@ type Back struct {
 	Level    starttls.Level
 	Implicit bool
 	TLS      *tls.Config // for verification, unless Level is None
-	Dial     func(context.Context) (net.Conn, error)
+	// Early dials when the client comes, also where TLS is demanded of it. Otherwise such a client is
+	// met by us alone until TLS has begun, and the server is dialled then, unless its greeting holds
+	// what a login needs.
+	Early bool
+	Dial  func(context.Context) (net.Conn, error)
 }
 
 // withDefaults fills in what was left zero.

@@ -28,7 +28,9 @@ func (s *session) log(err error) {
 		attrs = append(attrs, slog.String("reason", err.Error()))
 	}
 	attrs = append(attrs, tlsAttrs("tls", s.secured)...)
-	attrs = append(attrs, tlsAttrs("back_tls", s.behind)...)
+	if s.back != nil {
+		attrs = append(attrs, tlsAttrs("back_tls", s.back.secured)...)
+	}
 	attrs = append(attrs,
 		slog.Int64("in", s.in.Load()), slog.Int64("out", s.out.Load()),
 		slog.Duration("took", time.Since(s.begun).Round(time.Millisecond)))

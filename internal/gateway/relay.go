@@ -46,11 +46,11 @@ var errSplice = errors.New("splice")
 func (s *session) step() (more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.phase != spliced && s.back != nil && s.back.Pending() && s.backErr == nil && s.ctx.Err() == nil {
+	for s.phase != spliced && s.back != nil && s.back.Pending() && s.back.err == nil && s.ctx.Err() == nil {
 		s.turn.Wait()
 	}
 	switch {
-	case s.backErr != nil:
+	case s.back != nil && s.back.err != nil:
 		return false, io.EOF
 	case s.ctx.Err() != nil:
 		return false, s.ctx.Err()
@@ -70,15 +70,15 @@ func (s *session) step() (more bool, err error) {
 // last words to be delivered.
 func (s *session) clientDone() error {
 	s.mu.Lock()
-	back, pump := s.back, s.pump
+	back := s.back
 	s.mu.Unlock()
-	if pump == nil {
+	if back == nil || back.pumped == nil {
 		return io.EOF
 	}
 	s.halfDone.Store(true)
 	closeWrite(back.Conn)
-	<-pump
-	return s.backErr
+	back.wait()
+	return back.err
 }
 
 // fromClient acts on one message of the client. It is called with mu held.
@@ -94,18 +94,31 @@ func (s *session) fromClient(m dialect.Message) error {
 		return s.upgrade(m)
 	case s.must() && (m.Kind == dialect.Secret || m.Kind == dialect.Rival):
 		return s.refuse(m, dialect.TLSRequired)
+	case s.late():
+		return s.answer(m)
 	}
 	if s.back == nil {
 		if err := s.connect(m); err != nil {
 			return err
 		}
 	}
-	if s.late && m.Kind == dialect.Secret {
+	if s.back.login && m.Kind == dialect.Secret {
 		if err := s.upgradeBack(m); err != nil {
 			return err
 		}
 	}
 	return s.back.Say(m)
+}
+
+// answer says what we say ourselves in place of a server that is dialled late.
+func (s *session) answer(m dialect.Message) error {
+	if err := s.front.Say(starttls.Answer(m, s.front.Known(s.route.Back.Name))); err != nil {
+		return err
+	}
+	if m.Kind == dialect.Bye {
+		return io.EOF
+	}
+	return nil
 }
 
 // must reports whether this client has to begin TLS before any work. It is called with mu held.
@@ -144,34 +157,49 @@ func (s *session) upgrade(m dialect.Message) error {
 	s.seen()
 	s.secured, s.phase = conn, inside
 	s.turn.Broadcast()
+	if s.back != nil && s.route.Dialect.Fresh {
+		s.leaveBack()
+	}
+	if s.back == nil && s.route.Dialect.Script.ServerFirst() {
+		return s.connect(dialect.Message{})
+	}
 	return nil
+}
+
+// beginPump starts the server's pump. It is called with mu held.
+func (s *session) beginPump() {
+	s.back.pumped = make(chan struct{})
+	go s.runServerPump(s.back)
 }
 
 // runServerPump takes the server's messages, edits the offers in them and says them to the client,
 // until the server's direction has ended; that is passed on.
-func (s *session) runServerPump() {
-	defer close(s.pump)
-	err := s.pumpServer()
+func (s *session) runServerPump(b *backLeg) {
+	defer close(b.pumped)
+	err := s.pumpServer(b)
 	s.mu.Lock()
-	s.backErr = err
+	b.err = err
+	left := b.left
 	s.turn.Broadcast()
 	s.mu.Unlock()
-	if !ended(err) {
+	switch {
+	case left:
+	case !ended(err):
 		s.abort(err)
-		return
+	default:
+		s.halfDone.Store(true)
+		closeWrite(s.front.Conn)
 	}
-	s.halfDone.Store(true)
-	closeWrite(s.front.Conn)
 }
 
-func (s *session) pumpServer() error {
+func (s *session) pumpServer(b *backLeg) error {
 	for {
-		more, err := s.stepServer()
+		more, err := s.stepServer(b)
 		if err == errSplice {
-			err = s.splice(s.front.Conn, s.back, &s.out)
+			err = s.splice(s.front.Conn, b.Leg, &s.out)
 		}
 		if more {
-			err = s.back.Fill()
+			err = b.Fill()
 			s.seen()
 		}
 		if err != nil {
@@ -181,16 +209,19 @@ func (s *session) pumpServer() error {
 }
 
 // stepServer says the server's next message on. more says that none is whole.
-func (s *session) stepServer() (more bool, err error) {
+func (s *session) stepServer(b *backLeg) (more bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.phase == upgrading && s.ctx.Err() == nil {
 		s.turn.Wait()
 	}
-	if s.phase == spliced {
+	switch {
+	case b.left || s.ctx.Err() != nil:
+		return false, io.EOF
+	case s.phase == spliced:
 		return false, errSplice
 	}
-	m, ok, err := s.back.Next()
+	m, ok, err := b.Next()
 	if ok {
 		s.out.Add(int64(len(m.Raw)))
 		err = s.toClient(m)
@@ -213,7 +244,7 @@ func (s *session) toClient(m dialect.Message) error {
 		}
 	}
 	m = m.Offering(offer)
-	if s.secured != nil || s.behind != nil {
+	if s.secured != nil || s.back.secured != nil {
 		m = m.Unbound()
 	}
 	return s.front.Say(m)
@@ -221,7 +252,7 @@ func (s *session) toClient(m dialect.Message) error {
 
 // settle turns to the splice when nothing that follows concerns TLS. It is called with mu held.
 func (s *session) settle() {
-	if (s.phase == inClear || s.phase == inside) && !s.must() && s.back != nil && !s.late && s.back.Settled() {
+	if (s.phase == inClear || s.phase == inside) && !s.must() && s.back != nil && !s.back.login && s.back.Settled() {
 		s.phase = spliced
 		s.timer.Stop()
 		s.turn.Broadcast()

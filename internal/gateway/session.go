@@ -38,16 +38,13 @@ type session struct {
 	mu       sync.Mutex
 	turn     sync.Cond // on mu: an answer came, or the phase changed
 	front    *starttls.Leg
-	back     *starttls.Leg
+	secured  *tls.Conn // the front leg inside TLS
+	back     *backLeg  // nil before there is one
 	phase    phase
-	secured  *tls.Conn      // the front leg inside TLS
-	behind   *tls.Conn      // the back leg inside TLS
-	late     bool           // the back leg is still to be upgraded, with the login
+	greeted  bool           // the client was greeted
 	messages int            // from the client
 	refusals int            // said to the client
 	refused  dialect.Reason // the last of them
-	pump     chan struct{}  // closed when the server's pump has ended; nil before it began
-	backErr  error          // why the server's pump ended
 }
 
 // phase is how far a session has come.
@@ -92,12 +89,12 @@ func (s *session) run() {
 		s.goodbye(err)
 	}
 	stop()
-	s.conns.close()
-	if s.pump != nil {
-		<-s.pump
-	}
 	s.end(nil)
-	s.hungUp(s.conns.back)
+	s.broken() // whatever the server's pump waits for
+	if s.back != nil {
+		s.back.wait()
+		s.hungUp(s.back.raw)
+	}
 	s.log(err)
 }
 
@@ -118,9 +115,8 @@ func (s *session) broken() {
 func (s *session) goodbye(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.back != nil && s.phase != spliced && s.backErr == nil && !s.late {
-		s.conns.back.SetWriteDeadline(time.Now().Add(time.Second))
-		s.back.Say(dialect.Message{Kind: dialect.Bye})
+	if s.back != nil && s.phase != spliced {
+		s.back.leave()
 	}
 	if !ended(err) && !errors.Is(err, starttls.ErrTLS) {
 		closeWrite(s.front.Conn)
@@ -151,15 +147,33 @@ func (s *session) serve() error {
 		return err
 	}
 	s.mu.Lock()
-	var err error
-	if s.route.Dialect.Script.ServerFirst() {
-		err = s.connect(dialect.Message{})
-	}
+	err := s.greet()
 	s.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	return s.pumpClient()
+}
+
+// greet says the first words where they are the server's: its own, or ours if it is dialled late. It
+// is called with mu held.
+func (s *session) greet() error {
+	switch {
+	case !s.route.Dialect.Script.ServerFirst():
+		return nil
+	case s.late():
+		s.greeted = true
+		return s.front.Say(dialect.Message{Kind: dialect.Greeting, Name: s.route.Back.Name, Offer: dialect.Required})
+	default:
+		return s.connect(dialect.Message{})
+	}
+}
+
+// late reports whether the client is met by us alone: TLS is demanded of it, has not begun, and nothing
+// that the server could say before is needed. It is called with mu held.
+func (s *session) late() bool {
+	d := s.route.Dialect
+	return s.must() && s.back == nil && !s.route.Back.Early && !d.Early && (d.Script.ServerFirst() || d.Fresh)
 }
 
 // detect begins TLS at once where the listener or the client's first byte says so.
