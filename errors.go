@@ -31,6 +31,7 @@ type Error struct {
 	At      dialect.Kind   // the step that failed
 	Reason  dialect.Reason // of a refusal
 	Text    string         // of a refusal: the peer's words, said in the clear by whoever sits on the path
+	Gone    bool           // of a refusal: these were the peer's last words
 	Err     error          // one of the sentinels above, or wraps one, or an I/O error
 }
 

@@ -167,5 +167,5 @@ func (l *Leg) fail(at dialect.Kind, err error) error {
 
 // refused wraps the peer's refusal m.
 func (l *Leg) refused(at dialect.Kind, m dialect.Message) error {
-	return &Error{Dialect: l.Dialect.Name, At: at, Reason: m.Why, Text: m.Text, Err: ErrRefused}
+	return &Error{Dialect: l.Dialect.Name, At: at, Reason: m.Why, Text: m.Text, Gone: m.Kind == dialect.Bye, Err: ErrRefused}
 }

@@ -247,6 +247,8 @@ type Dialect struct {
 	// Again says that the upgrade is a request of its own and answered inside TLS: there it is heard
 	// once more (RFC 2817 §3.2).
 	Again bool
+	// Channels says that data goes over further connections, whose addresses are told in messages.
+	Channels bool
 	// Stray is how many blanks may stand before the ClientHello: some clients end their upgrade with one.
 	Stray int
 	// Carrier, if not nil, packs the records of the handshake into the protocol's own packets.
@@ -275,7 +277,7 @@ func noise(format string, args ...any) error {
 }
 
 // All lists the dialects in the order in which they are shown.
-var All = []*Dialect{&SMTP, &LMTP, &IMAP, &POP3, &LDAP, &Postgres, &MySQL}
+var All = []*Dialect{&SMTP, &LMTP, &IMAP, &POP3, &LDAP, &Postgres, &MySQL, &XMPP, &XMPPServer, &Telnet, &NATS, &HTTP, &Sieve, &NNTP, &FTP, &IRC, &ACAP, &MTQP, &NUT, &TDS, &RDP, &VNC, &NBD, &AMQP}
 
 // ByScheme finds the dialect and the scheme that a URL names. Both are nil when there is none.
 func ByScheme(name string) (*Dialect, *Scheme) {

@@ -100,3 +100,30 @@ func lines(text []byte) [][]byte {
 	all := bytes.SplitAfter(text, []byte("\n"))
 	return all[:len(all)-1]
 }
+
+// blockPiece is the longest piece of a block that counts as one message.
+const blockPiece = 1024
+
+// A block is text of many lines up to a lone dot (RFC 3977 §3.1.1) that is too long to be one message:
+// it passes in pieces of a line, or of blockPiece bytes of a longer one. Only CRLF "." CRLF ends it.
+type block struct {
+	open bool // the next bytes are of a block
+	mid  bool // and do not begin a line
+}
+
+// piece cuts the next piece and closes the block at its end.
+func (b *block) piece(buf []byte) (n int) {
+	n = bytes.IndexByte(buf[:min(len(buf), blockPiece)], '\n') + 1
+	if n == 0 && len(buf) >= blockPiece {
+		n = blockPiece
+		if buf[n-1] == '\r' {
+			n-- // a CRLF is not torn
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	b.open = b.mid || string(buf[:n]) != ".\r\n"
+	b.mid = b.open && !bytes.HasSuffix(buf[:n], []byte("\r\n"))
+	return n
+}

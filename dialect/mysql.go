@@ -12,6 +12,7 @@ var MySQL = Dialect{
 	Spec:       "MySQL client/server protocol, Protocol::SSLRequest",
 	Schemes:    []Scheme{{Name: "mysql", Port: 3306}},
 	Script:     script("G u"),
+	Early:      true, // the greeting has the salt
 	LoginFirst: true, // MariaDB takes the capabilities of the SSLRequest for all that follows
 	Limit:      64 << 10,
 	Speak:      newMySQL,

@@ -8,6 +8,7 @@ import (
 
 // POP3 is STLS in the Post Office Protocol.
 var POP3 = Dialect{
+	Early:   true, // APOP's stamp stands in the greeting
 	Name:    "pop3",
 	Spec:    "RFC 2595 §4",
 	Schemes: []Scheme{{Name: "pop3", Port: 110}, {Name: "pop3s", Port: 995, Implicit: true}},

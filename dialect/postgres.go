@@ -223,6 +223,9 @@ func (p *postgres) refused(buf []byte, re Kind) (Message, int, error) {
 		return Message{}, 0, err
 	}
 	m := Message{Kind: No, Re: re}
+	if re == Upgrade { // unlike N, it is the end: there is no going on in the clear
+		m.Kind = Bye
+	}
 	if buf[1] == 0 {
 		m.Text, m.Why = pgError(buf[5:n])
 	} else {

@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"slices"
 	"testing"
 )
 
@@ -37,13 +38,15 @@ func TestOwnWords(t *testing.T) {
 					}
 					heard := hear(s, l.Says, m)
 					if len(heard) == 0 {
-						if inside {
-							continue // its words repeat the login: not ours to make up
+						if inside || d.Silent && l.Kind == Upgrade {
+							continue // its words repeat the login: not ours to make up; or it has none
 						}
 						t.Fatalf("no words for %v", l.Kind)
 					}
-					if heard[0].Kind != l.Kind || heard[0].Why != Unknown {
-						t.Errorf("%v is heard as %+v", l.Kind, heard[0])
+					// A header before it or a status behind it is not in the script.
+					at := slices.IndexFunc(heard, func(m Message) bool { return m.Kind == l.Kind })
+					if at < 0 || heard[at].Why != Unknown {
+						t.Errorf("%v is heard as %+v", l.Kind, heard)
 					}
 					if l.Says == Server && (s[Client].Pending() || s[Server].Pending()) {
 						t.Errorf("after %v something is pending", l.Kind)

@@ -21,13 +21,12 @@ import (
 
 // gatewayFlags are the flags of the one-line form.
 type gatewayFlags struct {
-	certs, keys           []string
-	ca, state, name       string
-	minVersion            string
-	logLevel, logFormat   string
-	timeout, idle, grace  time.Duration
-	maxConns, maxPerAddr  int
-	listen, backend, args string
+	certs, keys          []string
+	ca, state, name      string
+	minVersion           string
+	logLevel, logFormat  string
+	timeout, idle, grace time.Duration
+	maxConns, maxPerAddr int
 }
 
 func newGateway(std streams) *cobra.Command {

@@ -1,19 +1,25 @@
 package gateway
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"time"
 
 	"starttls"
 	"starttls/dialect"
 )
 
+// maxBack bounds the way to the backend, TLS and greeting included.
+const maxBack = 30 * time.Second
+
 // A backLeg is the leg towards the server. Its fields are guarded by the session's mu.
 type backLeg struct {
 	*starttls.Leg
 	raw     net.Conn      // below TLS
+	config  *tls.Config   // for TLS on it
 	secured *tls.Conn     // inside it
 	login   bool          // still to be upgraded, with the client's login
 	left    bool          // by us: its end is not the session's
@@ -77,23 +83,42 @@ func (s *session) sayGreeting(m *dialect.Message) error {
 // openBack dials and, where the dialect does not need the login first, gets to TLS. The greeting that
 // it returns is the server's first words, or ours in their place.
 func (s *session) openBack() (*backLeg, *dialect.Message, error) {
-	conn, err := s.dial(s.ctx, s.conns.front.RemoteAddr())
+	// The client is to be told what befalls, so the server gets less time than the client has.
+	left := s.route.Timeout - time.Since(s.begun)
+	ctx, cancel := context.WithTimeoutCause(s.ctx, min(maxBack, left*3/4), errBackTimeout)
+	defer cancel()
+	conn, err := s.dial(ctx, s.conns.front.RemoteAddr())
 	if err != nil {
 		return nil, nil, err
 	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	to, d := s.route.Back, s.route.Dialect
-	b := &backLeg{Leg: starttls.NewLeg(conn, d, dialect.Client, to.Implicit), raw: conn}
+	b := &backLeg{Leg: starttls.NewLeg(conn, d, dialect.Client, to.Implicit), raw: conn, config: to.TLS}
+	if s.channels != nil && to.TLS != nil {
+		// Data connections resume the session of the control connection: some servers demand it.
+		b.config = to.TLS.Clone()
+		b.config.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+	}
 	var greeting *dialect.Message
 	switch {
 	case !s.conns.setBack(conn):
 		err = errStopped
 	case to.Implicit:
-		b.secured, err = b.BeginClient(s.ctx, to.TLS)
+		b.secured, err = b.BeginClient(ctx, b.config)
 	case to.Level != starttls.None && !d.LoginFirst:
-		greeting, err = s.walk(b)
+		greeting, err = s.walk(ctx, b)
 	}
 	if err == nil && greeting == nil && d.Script.ServerFirst() && (b.secured == nil || to.Implicit) {
 		greeting, err = s.hearGreeting(b)
+	}
+	if err == nil && s.channels != nil {
+		if greeting != nil {
+			greeting.Raw = slices.Clone(greeting.Raw)
+		}
+		err = s.channels.opened(b)
+	}
+	if !stop() {
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		conn.Close()
@@ -110,18 +135,24 @@ func (s *session) hearGreeting(b *backLeg) (*dialect.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.route.Dialect.LoginFirst && s.route.Back.Level != starttls.None && m.Kind == dialect.Greeting {
-		b.login = m.Offer != dialect.Unsaid
-		if !b.login && s.route.Back.Level > starttls.May {
-			return nil, &starttls.Error{Dialect: s.route.Dialect.Name, At: dialect.Greeting, Err: starttls.ErrNotOffered}
-		}
+	if !s.route.Dialect.LoginFirst || s.route.Back.Level == starttls.None {
+		return &m, nil
+	}
+	b.login = m.Kind == dialect.Greeting && m.Offer != dialect.Unsaid
+	failure := &starttls.Error{Dialect: s.route.Dialect.Name, At: dialect.Greeting, Reason: m.Why, Text: m.Text, Err: starttls.ErrNotOffered}
+	switch {
+	case m.Kind != dialect.Greeting:
+		failure.Err = starttls.ErrRefused
+		return nil, failure
+	case !b.login && s.route.Back.Level > starttls.May:
+		return nil, failure
 	}
 	return &m, nil
 }
 
 // walk gets the back leg to TLS. What the server said in the clear is not said on after TLS: the
 // client gets a greeting of ours instead, unless the server speaks first again inside.
-func (s *session) walk(b *backLeg) (*dialect.Message, error) {
+func (s *session) walk(ctx context.Context, b *backLeg) (*dialect.Message, error) {
 	script := s.route.Dialect.Script
 	name := s.route.Name
 	if s.route.Dialect.Named {
@@ -132,7 +163,7 @@ func (s *session) walk(b *backLeg) (*dialect.Message, error) {
 		return heard.First(), nil
 	}
 	if err == nil {
-		b.secured, err = b.BeginClient(s.ctx, s.route.Back.TLS)
+		b.secured, err = b.BeginClient(ctx, b.config)
 	}
 	if err != nil || !script.ServerFirst() || script.ServerFirstInside() {
 		return nil, err
@@ -147,7 +178,7 @@ func (s *session) mayGoOn(err error) bool {
 		return false
 	}
 	refusal, ok := errors.AsType[*starttls.Error](err)
-	return ok && refusal.At != dialect.Greeting &&
+	return ok && refusal.At != dialect.Greeting && !refusal.Gone &&
 		(errors.Is(err, starttls.ErrNotOffered) || errors.Is(err, starttls.ErrRefused))
 }
 
@@ -158,7 +189,7 @@ func (s *session) upgradeBack(login dialect.Message) error {
 	b.login = false
 	err := b.Say(dialect.Message{Kind: dialect.Upgrade, Login: login.Raw})
 	if err == nil {
-		b.secured, err = b.BeginClient(s.ctx, s.route.Back.TLS)
+		b.secured, err = b.BeginClient(s.ctx, b.config)
 	}
 	if err != nil {
 		s.front.Say(login.Reply(dialect.No, dialect.Unavailable))

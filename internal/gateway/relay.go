@@ -50,8 +50,6 @@ func (s *session) step() (more bool, err error) {
 		s.turn.Wait()
 	}
 	switch {
-	case s.back != nil && s.back.err != nil:
-		return false, io.EOF
 	case s.ctx.Err() != nil:
 		return false, s.ctx.Err()
 	case s.phase == spliced:
@@ -83,7 +81,7 @@ func (s *session) clientDone() error {
 
 // fromClient acts on one message of the client. It is called with mu held.
 func (s *session) fromClient(m dialect.Message) error {
-	if s.messages++; s.messages > maxMessages {
+	if s.messages++; s.messages > maxMessages && !s.working {
 		s.refuse(m, dialect.TooMuch)
 		return starttls.ErrTooLong
 	}
@@ -106,6 +104,17 @@ func (s *session) fromClient(m dialect.Message) error {
 		if err := s.upgradeBack(m); err != nil {
 			return err
 		}
+	}
+	if m.Kind == dialect.Secret && !s.working {
+		s.working = true
+		s.timer.Stop()
+	}
+	if s.channels != nil {
+		pass, answer := s.channels.fromClient(m)
+		if answer != "" {
+			return s.front.Say(dialect.Message{Re: m.Kind, Raw: []byte(answer)})
+		}
+		m = pass
 	}
 	return s.back.Say(m)
 }
@@ -156,6 +165,9 @@ func (s *session) upgrade(m dialect.Message) error {
 	s.timer.Stop()
 	s.seen()
 	s.secured, s.phase = conn, inside
+	if s.channels != nil {
+		s.channels.upgraded(m)
+	}
 	s.turn.Broadcast()
 	if s.back != nil && s.route.Dialect.Fresh {
 		s.leaveBack()
@@ -246,6 +258,9 @@ func (s *session) toClient(m dialect.Message) error {
 	m = m.Offering(offer)
 	if s.secured != nil || s.back.secured != nil {
 		m = m.Unbound()
+	}
+	if s.channels != nil {
+		m = s.channels.fromServer(m)
 	}
 	return s.front.Say(m)
 }

@@ -156,10 +156,11 @@ func (g *Gateway) runSweeper(ctx context.Context) {
 
 // Why a session was broken by us.
 var (
-	errIdle    = errors.New("idle for too long")
-	errStopped = errors.New("the gateway stops")
-	errTimeout = errors.New("no TLS in time")
-	errLoop    = errors.New("the backend is this gateway")
+	errIdle        = errors.New("idle for too long")
+	errStopped     = errors.New("the gateway stops")
+	errTimeout     = errors.New("no TLS in time")
+	errBackTimeout = errors.New("the backend did not answer in time")
+	errLoop        = errors.New("the backend is this gateway")
 )
 
 // dial opens the connection to the backend. A session that was itself opened by this route is a loop.

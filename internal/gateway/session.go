@@ -42,9 +42,11 @@ type session struct {
 	back     *backLeg  // nil before there is one
 	phase    phase
 	greeted  bool           // the client was greeted
+	working  bool           // the client's first real work was passed on
 	messages int            // from the client
 	refusals int            // said to the client
 	refused  dialect.Reason // the last of them
+	channels *ftpChannels   // of a dialect that has them
 }
 
 // phase is how far a session has come.
@@ -70,8 +72,9 @@ func newSession(g *Gateway, conn net.Conn) *session {
 	}
 	s.turn.L = &s.mu
 	s.ctx, s.end = context.WithCancelCause(context.Background())
-	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		s.addr = tcp.AddrPort().Addr().Unmap()
+	s.addr = addrOf(conn.RemoteAddr())
+	if g.route.Dialect.Channels {
+		s.channels = newFTPChannels(s)
 	}
 	return s
 }
@@ -94,6 +97,9 @@ func (s *session) run() {
 	if s.back != nil {
 		s.back.wait()
 		s.hungUp(s.back.raw)
+	}
+	if s.channels != nil {
+		s.channels.forget()
 	}
 	s.log(err)
 }

@@ -28,11 +28,16 @@ func (s *session) splice(to net.Conn, from *starttls.Leg, count *atomic.Int64) e
 		}
 		count.Add(int64(len(rest)))
 	}
+	return s.copy(to, from.Conn, count)
+}
+
+// copy writes what is read until that fails, at the end with io.EOF.
+func (s *session) copy(to, from net.Conn, count *atomic.Int64) error {
 	var small [smallRead]byte
 	for {
-		n, err := s.move(to, from.Conn, small[:], count)
+		n, err := s.move(to, from, small[:], count)
 		if n == len(small) && err == nil {
-			err = s.bulk(to, from.Conn, count)
+			err = s.bulk(to, from, count)
 		}
 		if err != nil {
 			return err

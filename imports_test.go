@@ -1,0 +1,116 @@
+package starttls
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// The house of docs/design.md, the ground floor first. Imports go down only.
+var house = []struct {
+	dir   string
+	never map[string]string // what it must not import besides what is above it, and why
+}{
+	{"dialect", map[string]string{
+		"net": "a dialect does no I/O", "os": "a dialect does no I/O", "io": "a dialect does no I/O",
+		"crypto/tls": "a dialect knows words, and TLS is what comes after them",
+		"time":       "a dialect knows no clock: timeouts are the caller's",
+		"log":        "who reads messages is told by Show", "log/slog": "who reads messages is told by Show",
+	}},
+	{".", map[string]string{
+		"log": "a library has its errors and no log", "log/slog": "a library has its errors and no log",
+		"os": "a library reads no files and no environment", "flag": "configuration is a struct",
+	}},
+	{"internal/cert", map[string]string{
+		"starttls/dialect": "a certificate is for a name, whatever is spoken",
+		"net/http":         "it does not get certificates from anywhere",
+	}},
+	{"internal/tryout", map[string]string{
+		"starttls":         "the try-out servers are what is behind the gateway, and know nothing of it",
+		"starttls/dialect": "they speak on their own, so that no mistake in a dialect meets itself",
+		"crypto/tls":       "they have no word for TLS",
+	}},
+	{"internal/gateway", map[string]string{
+		"starttls/internal/cert":   "it is given a tls.Config",
+		"starttls/internal/tryout": "a backend is dialled, whatever it is",
+		"net/url":                  "endpoints are parsed elsewhere", "os": "it reads no files",
+	}},
+	{"internal/cli", nil},
+	{"cmd/starttls", map[string]string{
+		"starttls": "main runs the program, and package cli is the program",
+	}},
+}
+
+// TestImports holds every package to the house.
+func TestImports(t *testing.T) {
+	floors := map[string]int{}
+	for floor, room := range house {
+		floors[room.dir] = floor
+	}
+	for dir, imports := range packages(t) {
+		floor, ok := floors[dir]
+		if !ok {
+			t.Errorf("package %s is not in the house of docs/design.md; give it a floor there and here", dir)
+			continue
+		}
+		for path, file := range imports {
+			if why := house[floor].never[path]; why != "" {
+				t.Errorf("%s imports %s: %s", file, path, why)
+			}
+			if other, ok := floors[roomOf(path)]; ok && other >= floor {
+				t.Errorf("%s imports %s: imports go down only", file, path)
+			}
+			if strings.Contains(path, ".") && floor < floors["internal/cli"] {
+				t.Errorf("%s imports %s: only the program's surface depends on others' code", file, path)
+			}
+		}
+	}
+}
+
+// roomOf returns the folder of one of our packages.
+func roomOf(path string) string {
+	if path == "starttls" {
+		return "."
+	}
+	dir, _ := strings.CutPrefix(path, "starttls/")
+	return dir
+}
+
+// packages returns what each of our packages imports, and in which file. Tests and what is below test/
+// may import what they like.
+func packages(t *testing.T) map[string]map[string]string {
+	all := map[string]map[string]string{}
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (name == "test" || entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".") && name != "."):
+			return fs.SkipDir
+		case !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		dir := filepath.ToSlash(filepath.Dir(name))
+		if all[dir] == nil {
+			all[dir] = map[string]string{}
+		}
+		for _, spec := range f.Imports {
+			path, _ := strconv.Unquote(spec.Path.Value)
+			all[dir][path] = name
+		}
+		return nil
+	})
+	if err != nil || len(all) < 2 {
+		t.Fatal(slices.Collect(maps.Keys(all)), err)
+	}
+	return all
+}

@@ -1,0 +1,278 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"starttls"
+	"starttls/dialect"
+)
+
+// ftpChannels carries the data connections of an FTP session through the gateway, each in the clear or
+// protected on either leg (RFC 4217 §7). Who waits for a connection is told where we wait instead; the
+// other end of each must have the address of its control connection, so that neither a server nor a
+// client can make us connect to a third host (RFC 2577).
+//
+// Towards the server, data is protected whenever the control connection is. Towards the client, as
+// PROT says; where TLS is demanded nothing is transferred without it. PBSZ and PROT are answered here.
+//
+// Its fields are guarded by the session's mu.
+type ftpChannels struct {
+	s       *session
+	sized   bool         // PBSZ was said
+	private bool         // towards the client
+	behind  bool         // towards the server
+	asked   string       // the verb of the request under way
+	waiting net.Listener // for the data connection that was agreed on last
+}
+
+// dataWait is how long the two ends of a data connection may take to come, and to shake hands.
+const dataWait = time.Minute
+
+// ftpTransfers are the commands that use a data connection.
+var ftpTransfers = []string{"RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"}
+
+func newFTPChannels(s *session) *ftpChannels {
+	return &ftpChannels{s: s, private: s.route.Front.Implicit}
+}
+
+// upgraded is told the client's upgrade. Old mechanisms mean data as well; TLS means that PROT is to
+// be said anew (RFC 4217 §4).
+func (f *ftpChannels) upgraded(m dialect.Message) {
+	f.sized, f.private = false, dialect.FTPPrivate(m.Text)
+}
+
+// opened asks a server on whose control connection TLS has begun to protect data as well. It is called
+// before the server's pump has begun.
+func (f *ftpChannels) opened(b *backLeg) error {
+	if b.secured == nil {
+		return nil
+	}
+	for _, command := range []string{"PBSZ 0\r\n", "PROT P\r\n"} {
+		if err := b.Say(dialect.Message{Kind: dialect.Secret, Raw: []byte(command)}); err != nil {
+			return err
+		}
+		for b.Pending() {
+			m, err := b.Hear()
+			if err != nil {
+				return err
+			}
+			f.behind = m.Kind != dialect.No
+		}
+	}
+	if !f.behind && f.s.route.Back.Level > starttls.May {
+		return fmt.Errorf("%s: the server does not protect data: %w", f.s.route.Dialect.Name, starttls.ErrRefused)
+	}
+	return nil
+}
+
+// fromClient looks at a message that is to be passed on: what is passed on in its place, or what is
+// answered here.
+func (f *ftpChannels) fromClient(m dialect.Message) (pass dialect.Message, answer string) {
+	f.asked = m.Name
+	switch {
+	case m.Name == "PBSZ":
+		f.sized = true
+		return m, "200 PBSZ=0\r\n"
+	case m.Name == "PROT":
+		return m, f.protect(m.Text)
+	case m.Name == "PORT" || m.Name == "EPRT":
+		return f.active(m)
+	case f.s.route.Front.Level == starttls.Encrypt && !f.private && slices.Contains(ftpTransfers, m.Name):
+		return m, "521 Data connections are for PROT P\r\n" // RFC 4217 §10.2
+	}
+	return m, ""
+}
+
+// protect answers PROT (RFC 2228 §3, RFC 4217 §9).
+func (f *ftpChannels) protect(level string) string {
+	switch {
+	case !f.sized:
+		return "503 PBSZ first\r\n"
+	case level == "P" || level == "p":
+		f.private = true
+		return "200 Data connections are private\r\n"
+	case level != "C" && level != "c":
+		return "536 TLS knows P and C\r\n"
+	case f.s.route.Front.Level == starttls.Encrypt:
+		return "534 Data connections must be private\r\n"
+	}
+	f.private = false
+	return "200 Data connections are in the clear\r\n"
+}
+
+// active waits for the server in place of the client and tells the server so.
+func (f *ftpChannels) active(m dialect.Message) (pass dialect.Message, answer string) {
+	parse := dialect.ParsePORT
+	if m.Name == "EPRT" {
+		parse = dialect.ParseEPRT
+	}
+	told, ok := parse(m.Text)
+	client, err := netip.ParseAddr(told.Host)
+	switch {
+	case !ok || err != nil:
+		return m, "501 Not an address\r\n"
+	case client.Unmap() != addrOf(f.s.conns.front.RemoteAddr()) || told.Port < 1024:
+		return m, "500 Data goes to your own address, to a port from 1024 on\r\n" // RFC 2577 §3
+	}
+	dial := net.JoinHostPort(told.Host, fmt.Sprint(told.Port))
+	here, err := f.wait(f.s.back.raw, func(server net.Conn) {
+		if conn, err := f.dial(dial, f.s.conns.front); err == nil {
+			f.carry(conn, server)
+		}
+	})
+	if err != nil {
+		return m, "425 No port to wait at\r\n"
+	}
+	m.Raw = []byte(dialect.SayEPRT(here))
+	if netip.MustParseAddr(here.Host).Is4() {
+		m.Raw = []byte(dialect.SayPORT(here))
+	}
+	return m, ""
+}
+
+// fromServer looks at an answer: where the server waits, we wait in its place.
+func (f *ftpChannels) fromServer(m dialect.Message) dialect.Message {
+	told, ok := dialect.ParsePASV(m.Text)
+	if f.asked == "EPSV" {
+		told, ok = dialect.ParseEPSV(m.Text)
+	}
+	if !ok || f.asked != "PASV" && f.asked != "EPSV" {
+		return m
+	}
+	// The address in a 227 answer is not looked at: the server's data is where the server is.
+	dial := net.JoinHostPort(addrOf(f.s.back.raw.RemoteAddr()).String(), fmt.Sprint(told.Port))
+	here, err := f.wait(f.s.conns.front, func(client net.Conn) {
+		if server, err := f.dial(dial, f.s.back.raw); err == nil {
+			f.carry(client, server)
+		}
+	})
+	switch {
+	case err != nil:
+		m.Raw = []byte("425 No port to wait at\r\n")
+	case f.asked == "EPSV":
+		m.Raw = []byte(dialect.SayEPSV(here.Port))
+	case !netip.MustParseAddr(here.Host).Is4():
+		f.waiting.Close()
+		m.Raw = []byte("425 Use EPSV\r\n")
+	default:
+		m.Raw = []byte(dialect.SayPASV(here))
+	}
+	return m
+}
+
+// wait listens where control ends, for one connection from its other end, and hands it to got in a
+// goroutine of its own. What was waited for before is forgotten.
+func (f *ftpChannels) wait(control net.Conn, got func(net.Conn)) (dialect.FTPAddr, error) {
+	f.forget()
+	local, peer := addrOf(control.LocalAddr()), addrOf(control.RemoteAddr())
+	ln, err := net.Listen("tcp", net.JoinHostPort(local.String(), "0"))
+	if err != nil {
+		return dialect.FTPAddr{}, err
+	}
+	f.waiting = ln
+	ln.(*net.TCPListener).SetDeadline(time.Now().Add(dataWait))
+	go f.runWait(ln, peer, got)
+	return dialect.FTPAddr{Host: local.String(), Port: uint16(ln.Addr().(*net.TCPAddr).Port)}, nil
+}
+
+func (f *ftpChannels) runWait(ln net.Listener, peer netip.Addr, got func(net.Conn)) {
+	defer ln.Close()
+	for {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		if addrOf(conn.RemoteAddr()) == peer {
+			ln.Close()
+			got(conn)
+			return
+		}
+		conn.Close()
+	}
+}
+
+// dial connects from where control ends.
+func (f *ftpChannels) dial(addr string, control net.Conn) (net.Conn, error) {
+	from := net.TCPAddrFromAddrPort(netip.AddrPortFrom(addrOf(control.LocalAddr()), 0))
+	d := net.Dialer{Timeout: dataWait, LocalAddr: from}
+	return d.DialContext(f.s.ctx, "tcp", addr)
+}
+
+// carry shakes hands on the legs that are protected and copies both ways to the end. In FTP the client
+// is the client of TLS on data connections as well, whoever opened them (RFC 4217 §7).
+func (f *ftpChannels) carry(client, server net.Conn) {
+	stop := context.AfterFunc(f.s.ctx, func() { client.Close(); server.Close() })
+	defer stop()
+	defer client.Close()
+	defer server.Close()
+	f.s.mu.Lock()
+	front, back := client, server
+	if f.private {
+		front = tls.Server(client, f.s.route.Front.TLS)
+	}
+	if f.behind {
+		back = tls.Client(server, f.s.back.config)
+	}
+	f.s.mu.Unlock()
+	deadline := time.Now().Add(dataWait)
+	shaken := make(chan error, 1)
+	go func() { shaken <- shakeData(back, deadline) }()
+	err := shakeData(front, deadline)
+	if err != nil {
+		server.Close()
+	}
+	if berr := <-shaken; err != nil || berr != nil {
+		f.s.route.Log.Warn("data connection failed", "id", f.s.id, "route", f.s.route.Name, "front", err, "back", berr)
+		return
+	}
+	up := make(chan struct{})
+	go func() {
+		defer close(up)
+		f.copy(back, front, &f.s.in)
+	}()
+	f.copy(front, back, &f.s.out)
+	<-up
+}
+
+// copy copies one direction and ends it. When it breaks, both do.
+func (f *ftpChannels) copy(to, from net.Conn, count *atomic.Int64) {
+	err := f.s.copy(to, from, count)
+	closeWrite(to)
+	if !ended(err) {
+		to.Close()
+		from.Close()
+	}
+}
+
+// shakeData shakes hands if the connection is protected.
+func shakeData(conn net.Conn, deadline time.Time) error {
+	secured, ok := conn.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	conn.SetDeadline(deadline)
+	defer conn.SetDeadline(time.Time{})
+	return secured.Handshake()
+}
+
+// forget stops waiting for a data connection. It is called with mu held, or at the session's end.
+func (f *ftpChannels) forget() {
+	if f.waiting != nil {
+		f.waiting.Close()
+	}
+}
+
+// addrOf returns the address of one end of a connection.
+func addrOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,161 @@
+//go:build linux
+
+// Command bench measures the gateway beside stunnel and nginx's mail proxy: sessions through STARTTLS,
+// bulk, memory of idle connections, round trips. All are measured in one run, in rounds that take turns,
+// and the median of the rounds is told, so that what else the machine does hits all alike.
+//
+//	go run ./test/bench [-quick] [-rounds N] [-only sessions|bulk|memory|latency] [-self DIR]
+//
+// The clients and the backend are part of this program, the same for all three; everything stays on
+// loopback. It asserts nothing. A peer that is not on the machine is left out. What it starts it stops,
+// on an interrupt too.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"starttls/test/peers/peer"
+)
+
+// descriptors is how many files this program and its children may open: some sessions hold four.
+const descriptors = 16384
+
+func main() {
+	if dir := os.Getenv(selfEnv); dir != "" {
+		os.Exit(runSelf(dir, os.Args[1:]))
+	}
+	var o options
+	flag.BoolVar(&o.quick, "quick", false, "one short round of each: rough figures")
+	flag.IntVar(&o.rounds, "rounds", 0, "`N` rounds (default 5, with -quick 1)")
+	flag.StringVar(&o.only, "only", "", "one of "+strings.Join(partNames(), ", "))
+	flag.StringVar(&o.self, "self", "", "run the gateway of this source in a child of this program, and put profiles of it into `DIR`")
+	flag.StringVar(&o.also, "also", "", "measure this `PROGRAM` too, another build of the gateway: before and after a change")
+	flag.Parse()
+	if flag.NArg() > 0 || o.only != "" && !slices.Contains(partNames(), o.only) {
+		flag.Usage()
+		os.Exit(64)
+	}
+	if o.also != "" {
+		proxyNames = append(proxyNames, also)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends us at once; guards and the kernel end the children
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	quick      bool
+	rounds     int
+	only, self string
+	also       string
+}
+
+// A bench is one run.
+type bench struct {
+	options
+	*scope
+	size  size
+	pki   *peer.PKI
+	back  *backend
+	build string // the gateway's program
+	table table
+	said  map[string]bool
+}
+
+// size is how much of everything is done.
+type size struct {
+	sessions    time.Duration // of one round of sessions
+	bulk        int64         // bytes of one round of bulk
+	idle        int           // connections
+	trips       int           // round trips of one round
+	memoryTurns int           // rounds of the memory part, each with new processes
+}
+
+var (
+	fullSize  = size{sessions: 1500 * time.Millisecond, bulk: 512 << 20, idle: 1000, trips: 4000, memoryTurns: 3}
+	quickSize = size{sessions: 700 * time.Millisecond, bulk: 128 << 20, idle: 400, trips: 1000, memoryTurns: 1}
+)
+
+// parts are what can be measured, in order.
+var parts = []struct {
+	name string
+	run  func(*bench, context.Context)
+}{
+	{"sessions", (*bench).measureSessions},
+	{"bulk", (*bench).measureBulk},
+	{"latency", (*bench).measureLatency},
+	{"memory", (*bench).measureMemory},
+}
+
+func partNames() (names []string) {
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return names
+}
+
+// run measures what is asked for and prints the table.
+func run(ctx context.Context, o options) (err error) {
+	raiseFileLimit()
+	debug.SetGCPercent(400) // of the clients: what they do is not measured
+	b := &bench{options: o, scope: &scope{}, size: fullSize, said: map[string]bool{}}
+	if o.quick {
+		b.size = quickSize
+	}
+	if b.rounds <= 0 {
+		b.rounds = 5
+		if o.quick {
+			b.rounds = 1
+		}
+	}
+	b.size.memoryTurns = min(b.size.memoryTurns, b.rounds)
+	defer b.close()
+	defer caught(&err)
+	b.pki = peer.NewPKI(b)
+	b.back = startBackend(b.scope)
+	b.build = buildGateway(ctx, b)
+	begun := time.Now()
+	for _, p := range parts {
+		if o.only == "" || o.only == p.name {
+			p.run(b, ctx)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+	}
+	b.tellMachine(time.Since(begun))
+	fmt.Print(b.table.markdown())
+	return nil
+}
+
+// tellMachine prints what was compared and where.
+func (b *bench) tellMachine(took time.Duration) {
+	fmt.Printf("%d cores (%s), %s, Linux %s; %d rounds, medians; %v in all\n", runtime.NumCPU(), cpuModel(), runtime.Version(), kernel(), b.rounds, took.Round(time.Second))
+	for _, p := range b.table.proxies {
+		fmt.Printf("%s: %s\n", p, version(p))
+	}
+	fmt.Println()
+}
+
+// raiseFileLimit sets the limit for us and for all children: stunnel takes its own limit of clients from it.
+func raiseFileLimit() {
+	var l syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) == nil {
+		l.Cur = min(max(l.Cur, descriptors), l.Max)
+		syscall.Setrlimit(syscall.RLIMIT_NOFILE, &l)
+	}
+}

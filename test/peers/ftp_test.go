@@ -1,0 +1,107 @@
+package peers
+
+import (
+	"bytes"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"starttls/test/peers/peer"
+)
+
+// A transfer is one file, put and got again with lftp.
+type transfer struct {
+	name     string
+	settings string // of lftp
+}
+
+// The ways in which lftp can use data connections.
+var transfers = []transfer{
+	{"passive private", "set ftp:passive-mode yes; set ftp:ssl-protect-data yes"},
+	{"active private", "set ftp:passive-mode no; set ftp:ssl-protect-data yes"},
+	{"passive clear", "set ftp:passive-mode yes; set ftp:ssl-protect-data no"},
+	{"active clear", "set ftp:passive-mode no; set ftp:ssl-protect-data no"},
+}
+
+// lftp runs commands in a session at addr.
+func lftp(t *testing.T, pki *peer.PKI, addr, user, settings, commands string) (string, int) {
+	t.Helper()
+	script := fmt.Sprintf("set ssl:ca-file %s; set net:max-retries 1; set net:timeout 15; set cmd:fail-exit yes; %s; open -u %s ftp://%s; %s",
+		pki.CAFile, settings, user, addr, commands)
+	return peer.Run(t, 4*limit, nil, "lftp", "-c", script)
+}
+
+// carries puts a file of size bytes and gets it back.
+func carries(t *testing.T, pki *peer.PKI, addr, user, settings string, size int) {
+	t.Helper()
+	dir := t.TempDir()
+	sent := make([]byte, size)
+	rand.Read(sent)
+	up, down := filepath.Join(dir, "up.bin"), filepath.Join(dir, "down.bin")
+	if err := os.WriteFile(up, sent, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("f%d.bin", os.Getpid())
+	out, status := lftp(t, pki, addr, user, settings,
+		fmt.Sprintf("cd incoming; put %s -o %s; get %s -o %s; ls; rm %s; bye", up, name, name, down, name))
+	if status != 0 {
+		t.Fatalf("lftp ended with %d:\n%s", status, out)
+	}
+	got, err := os.ReadFile(down)
+	if err != nil || !bytes.Equal(got, sent) {
+		t.Fatalf("%d bytes came back of %d (%v):\n%s", len(got), len(sent), err, out)
+	}
+}
+
+const megabyte = 1 << 20
+
+func TestFTPInFrontOfAServerWithoutTLS(t *testing.T) {
+	peer.Need(t, "lftp")
+	pki := peer.NewPKI(t)
+	server := peer.StartVsftpd(t, peer.VsftpdOptions{Mode: peer.ModePlain})
+	g := begin(t, pki, "ftp://127.0.0.1:0", "ftp://"+server.Addr)
+	for _, tr := range transfers {
+		t.Run(tr.name, func(t *testing.T) {
+			carries(t, pki, "localhost:"+g.Port, "anonymous,x", "set ftp:ssl-force yes; set ssl:verify-certificate yes; "+tr.settings, 100*megabyte)
+		})
+	}
+	t.Run("no TLS", func(t *testing.T) {
+		carries(t, pki, g.Addr, "anonymous,x", "set ftp:ssl-allow no", megabyte)
+	})
+}
+
+func TestFTPDemandsPrivateData(t *testing.T) {
+	peer.Need(t, "lftp")
+	pki := peer.NewPKI(t)
+	server := peer.StartProFTPD(t, peer.ProFTPDOptions{Mode: peer.ModePlain})
+	g := begin(t, pki, "ftp://127.0.0.1:0?tls=encrypt", "ftp://"+server.Addr)
+	user := peer.User + "," + peer.Password
+	carries(t, pki, "localhost:"+g.Port, user, "set ftp:ssl-force yes; "+transfers[0].settings, megabyte)
+	for _, settings := range []string{"set ftp:ssl-allow no", "set ftp:ssl-force yes; " + transfers[2].settings} {
+		if out, status := lftp(t, pki, "localhost:"+g.Port, user, settings, "cat hello.txt; bye"); status == 0 {
+			t.Errorf("%s was served:\n%s", settings, out)
+		}
+	}
+}
+
+func TestFTPBehindAClientWithoutTLS(t *testing.T) {
+	peer.Need(t, "lftp")
+	pki := peer.NewPKI(t)
+	proftpd := peer.StartProFTPD(t, peer.ProFTPDOptions{Mode: peer.ModeRequired, SessionReuse: true})
+	vsftpd := peer.StartVsftpd(t, peer.VsftpdOptions{Mode: peer.ModeRequired, SessionReuse: true})
+	for name, s := range map[string]struct{ addr, user string }{
+		"proftpd": {proftpd.Addr, peer.User + "," + peer.Password},
+		"vsftpd":  {vsftpd.Addr, "anonymous,x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := begin(t, pki, "ftp://127.0.0.1:0?tls=none", "ftp://"+s.addr+"?tls=secure", "--ca", pki.CAFile)
+			for _, mode := range []string{"yes", "no"} {
+				t.Run("passive "+mode, func(t *testing.T) {
+					carries(t, pki, g.Addr, s.user, "set ftp:ssl-allow no; set ftp:passive-mode "+mode, 100*megabyte)
+				})
+			}
+		})
+	}
+}
