@@ -55,7 +55,12 @@ func (l *Leg) BeginClient(ctx context.Context, config *tls.Config) (*tls.Conn, e
 		return nil, l.fail(dialect.Ready, ErrInjected)
 	}
 	l.Rest()
-	return l.shake(ctx, l.Conn, config, !l.inside)
+	inBand := !l.inside
+	conn, err := l.shake(ctx, l.Conn, config, inBand)
+	if err == nil && inBand && l.Dialect.Again && l.Dialect.Script.ServerFirstInside() {
+		_, err = l.Hear() // the answer to the upgrade as a request: nobody else has asked
+	}
+	return conn, err
 }
 
 // shake is the handshake over conn, in-band in the protocol's packets where it has a carrier.

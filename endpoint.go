@@ -97,6 +97,16 @@ func (e Endpoint) Local() bool {
 	return ip != nil && ip.IsLoopback()
 }
 
+// Reachable returns the endpoint as who dials it says it: one that listens at all addresses is on this
+// machine.
+func (e Endpoint) Reachable() Endpoint {
+	if e.Network == "tcp" && (e.Host == "" || net.ParseIP(e.Host).IsUnspecified()) {
+		_, port, _ := net.SplitHostPort(e.Address)
+		e.Host, e.Address = "localhost", net.JoinHostPort("localhost", port)
+	}
+	return e
+}
+
 // String returns the endpoint without its options.
 func (e Endpoint) String() string {
 	if e.Network == "unix" {

@@ -50,12 +50,12 @@ var certificate = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 
 func serverConfig() *starttls.Config {
 	cert, _ := certificate()
-	return &starttls.Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Name: "mx.test"}
+	return &starttls.Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Name: "mx.test", Timeout: patience}
 }
 
 func clientConfig() *starttls.Config {
 	_, pool := certificate()
-	return &starttls.Config{TLS: &tls.Config{RootCAs: pool, ServerName: "localhost"}, Name: "me.test"}
+	return &starttls.Config{TLS: &tls.Config{RootCAs: pool, ServerName: "localhost"}, Name: "me.test", Timeout: patience}
 }
 
 // pair returns the two ends of a connection.

@@ -41,6 +41,13 @@ var house = []struct {
 		"starttls/internal/tryout": "a backend is dialled, whatever it is",
 		"net/url":                  "endpoints are parsed elsewhere", "os": "it reads no files",
 	}},
+	{"internal/verify", map[string]string{
+		"starttls/internal/gateway": "it attacks from outside, whoever listens",
+	}},
+	{"internal/verify", map[string]string{
+		"starttls/internal/gateway": "it attacks listeners from outside, ours like everybody's",
+		"os":                        "it reads no files",
+	}},
 	{"internal/cli", nil},
 	{"cmd/starttls", map[string]string{
 		"starttls": "main runs the program, and package cli is the program",

@@ -59,6 +59,7 @@ func TestDialReachesListen(t *testing.T) {
 	}
 	for _, url := range urls {
 		t.Run(strings.ReplaceAll(url, "/", "_"), func(t *testing.T) {
+			t.Parallel()
 			ln := listen(t, url)
 			go echo(ln)
 			scheme, _, _ := strings.Cut(url, ":")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"slices"
 	"time"
 
 	"starttls/dialect"
@@ -55,6 +56,9 @@ type Conn struct {
 	*tls.Conn
 	// Heard is what the server said in the clear. It is empty for a server and for implicit TLS.
 	Heard Heard
+	// Request is what a client of HTTP asked for with its upgrade and a server has still to answer, as
+	// it was sent. It is nil if that was nothing but TLS, and for every other protocol.
+	Request []byte
 }
 
 // Client asks the server at the other end of conn for TLS and shakes hands. conn must be fresh: nothing
@@ -91,13 +95,32 @@ func Server(ctx context.Context, conn net.Conn, d *dialect.Dialect, config *Conf
 		if err != nil {
 			return err
 		}
-		c.Conn, err = l.BeginServer(ctx, m, config.tls())
-		return err
+		if c.Conn, err = l.BeginServer(ctx, m, config.tls()); err != nil {
+			return err
+		}
+		return c.owed(l)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &c, nil
+}
+
+// owed answers an upgrade that was a request of its own, or leaves it to the caller if it asks for more
+// than TLS.
+func (c *Conn) owed(l *Leg) error {
+	if !l.Dialect.Again || !l.Dialect.Script.ServerFirstInside() {
+		return nil
+	}
+	m, err := l.Hear()
+	if err != nil {
+		return err
+	}
+	if m.Kind == dialect.Ask {
+		return l.Say(m.Reply(dialect.Caps, dialect.Unknown))
+	}
+	c.Request = slices.Clone(m.Raw)
+	return nil
 }
 
 // bounded runs a conversation on conn under config's timeout and ctx. When it fails, conn is closed.

@@ -13,6 +13,7 @@ var ACAP = Dialect{
 	Schemes: []Scheme{{Name: "acap", Port: 674}},
 	Script:  script("G u R | G"),
 	Fresh:   true,
+	Work:    "v AUTHENTICATE \"PLAIN\"\r\n",
 	Limit:   16 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&acap{inside: inside}, we} },
 }

@@ -247,12 +247,21 @@ type Dialect struct {
 	// Again says that the upgrade is a request of its own and answered inside TLS: there it is heard
 	// once more (RFC 2817 §3.2).
 	Again bool
+	// Retold says that the server behind a gateway has to hear of the upgrade as well, in other words
+	// (see [Crosser]): inside TLS it is heard once more, and not answered.
+	Retold bool
 	// Channels says that data goes over further connections, whose addresses are told in messages.
 	Channels bool
 	// Stray is how many blanks may stand before the ClientHello: some clients end their upgrade with one.
 	Stray int
 	// Carrier, if not nil, packs the records of the handshake into the protocol's own packets.
 	Carrier *Carrier
+	// Work is a first piece of work, as a client says it: what a server that demands TLS refuses. It is
+	// for probing, and harmless.
+	Work string
+	// Tried are the real peers, with their versions, that the tests put before and behind the gateway.
+	// Where there are none, only transcripts and specifications stand for it.
+	Tried []string
 	// Limit is the longest message before TLS, in bytes.
 	Limit int
 	// Speak returns the speech of one leg as our side speaks it, before TLS or inside.

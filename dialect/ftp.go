@@ -18,6 +18,8 @@ var FTP = Dialect{
 	Script:   script("G a C? u R |"),
 	ALPN:     []string{"ftp"},
 	Channels: true,
+	Fresh:    true, // REST, RNFR and all else said in the clear is forgotten (RFC 4217 §4.2)
+	Work:     "USER verify\r\n",
 	Limit:    16 << 10,
 	Speak:    func(we Side, inside bool) Speech { return speech{&ftp{inside: inside}, we} },
 }

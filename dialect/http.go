@@ -18,6 +18,7 @@ var HTTP = Dialect{
 	Script:  script("u R | C"),
 	Named:   true, // by Host
 	Again:   true,
+	Work:    "GET / HTTP/1.1\r\nHost: verify.invalid\r\n\r\n",
 	Limit:   64 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&http{inside: inside}, we} },
 }
@@ -59,7 +60,10 @@ func (s *http) request(buf []byte) (Message, int, error) {
 			m.Why = BadSyntax // where the request ends is where TLS begins
 		}
 	}
-	m.edit.offer = asks && m.Kind == Secret
+	if s.inside && strings.HasPrefix(h.first, "OPTIONS * ") {
+		m.Kind = Ask // whoever wanted nothing but TLS
+	}
+	m.edit.offer = asks && m.Kind != Upgrade
 	s.kind, s.wait, s.last = m.Kind, true, h
 	s.secret = s.secret || m.Kind == Secret
 	return m, h.n, nil

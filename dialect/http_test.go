@@ -66,7 +66,7 @@ func TestHTTPRequests(t *testing.T) {
 		s := HTTP.Speak(Server, true)
 		m := one(t, s, httpAsk)
 		said := string(HTTP.Speak(Client, false).Write(nil, m))
-		if m.Kind != Secret || m.Why != Unknown || said != "OPTIONS * HTTP/1.1\r\nHost: mx.example.test:631\r\n\r\n" {
+		if m.Kind != Ask || m.Why != Unknown || said != "OPTIONS * HTTP/1.1\r\nHost: mx.example.test:631\r\n\r\n" {
 			t.Errorf("%+v is said on as %q", m, said)
 		}
 	})

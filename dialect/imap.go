@@ -12,6 +12,7 @@ var IMAP = Dialect{
 	Schemes: []Scheme{{Name: "imap", Port: 143}, {Name: "imaps", Port: 993, Implicit: true}},
 	Script:  script("G a C u R | a C"),
 	ALPN:    []string{"imap"},
+	Work:    "v LOGIN verify verify\r\n",
 	Limit:   64 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&imap{inside: inside}, we} },
 }

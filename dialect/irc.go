@@ -13,6 +13,7 @@ var IRC = Dialect{
 	Schemes: []Scheme{{Name: "irc", Port: 6667}, {Name: "ircs", Port: 6697, Implicit: true}},
 	Script:  script("a? C? u R |"),
 	ALPN:    []string{"irc"},
+	Work:    "NICK verify\r\n",
 	Limit:   16 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&irc{inside: inside}, we} },
 }

@@ -13,6 +13,7 @@ var LDAP = Dialect{
 		{Name: "ldaps", Port: 636, Implicit: true},
 	},
 	Script: script("u R"),
+	Work:   "\x30\x1c\x02\x01\x01\x60\x17\x02\x01\x03\x04\x09cn=verify\x80\x07verify!",
 	Limit:  ldapLimit,
 	Speak:  func(we Side, inside bool) Speech { return speech{&ldap{we: we, inside: inside}, we} },
 }

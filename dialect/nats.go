@@ -15,6 +15,7 @@ var NATS = Dialect{
 	Script:  script("G u |"),
 	Early:   true, // INFO has the nonce that a login by key signs, and is not said again inside TLS
 	Silent:  true,
+	Work:    "CONNECT {}\r\n",
 	Limit:   64 << 10, // connect_urls of a large cluster
 	Speak:   func(we Side, inside bool) Speech { return speech{&nats{inside: inside}, we} },
 }

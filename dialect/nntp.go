@@ -12,6 +12,7 @@ var NNTP = Dialect{
 	Schemes: []Scheme{{Name: "nntp", Port: 119}, {Name: "nntps", Port: 563, Implicit: true}},
 	Script:  script("G a C u R | a C"),
 	ALPN:    []string{"nntp"},
+	Work:    "AUTHINFO USER verify\r\n",
 	Limit:   16 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&nntp{inside: inside}, we} },
 }

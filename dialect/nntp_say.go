@@ -87,13 +87,13 @@ func (s *nntp) say(dst []byte, m Message) []byte {
 	return dst
 }
 
-// other answers what may be said in the clear, knowing neither help nor the date.
+// other answers in place of a server that is not there yet: it knows no date, and switches no modes.
 func (s *nntp) other() string {
 	switch s.verb {
 	case "HELP":
 		return "100 Help follows\r\nCAPABILITIES\r\nSTARTTLS\r\nQUIT\r\n.\r\n"
 	case "MODE READER":
-		return "200 Posting may be allowed\r\n"
+		return nntpRefusals[TLSRequired]
 	}
 	return "403 Not available here\r\n"
 }

@@ -9,6 +9,7 @@ var NUT = Dialect{
 	Spec:    "RFC 9271",
 	Schemes: []Scheme{{Name: "nut", Port: 3493}},
 	Script:  script("u R |"),
+	Work:    "USERNAME verify\n",
 	Limit:   16 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&nut{inside: inside}, we} },
 }

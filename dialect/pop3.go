@@ -14,6 +14,7 @@ var POP3 = Dialect{
 	Schemes: []Scheme{{Name: "pop3", Port: 110}, {Name: "pop3s", Port: 995, Implicit: true}},
 	Script:  script("G a C? u R | a C?"),
 	ALPN:    []string{"pop3"},
+	Work:    "USER verify\r\n",
 	Limit:   16 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&pop3{inside: inside}, we} },
 }

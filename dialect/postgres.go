@@ -17,6 +17,7 @@ var Postgres = Dialect{
 	Script:     script("u R |"),
 	ALPN:       []string{"postgresql"},
 	DirectALPN: true,
+	Work:       "\x00\x00\x00\x15\x00\x03\x00\x00user\x00verify\x00\x00",
 	Limit:      64 << 10,
 	Speak:      func(we Side, inside bool) Speech { return speech{&postgres{inside: inside}, we} },
 }

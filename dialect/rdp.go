@@ -16,7 +16,7 @@ var RDP = Dialect{
 	Spec:    "MS-RDPBCGR §5.4.2",
 	Schemes: []Scheme{{Name: "rdp", Port: 3389}},
 	Script:  script("u R |"),
-	Again:   true, // a server in the clear needs a connection request as well
+	Retold:  true, // a server in the clear needs a connection request as well
 	Limit:   rdpLimit,
 	Speak:   newRDP,
 }

@@ -59,10 +59,23 @@ func (r *rdp) say(dst []byte, m Message) []byte {
 		return rdpConnect(dst, rdpCR, 0, 1, 0, rdpSSL)
 	case Ready: // flags: extended client data
 		return rdpConnect(dst, rdpCC, 0x1234, 2, 1, rdpSSL)
+	case Other: // in place of a server that has heard a request of ours
+		return r.sayPlain(dst)
 	case No:
 		return r.sayNo(dst, m.Why)
 	}
 	return dst
+}
+
+// sayPlain confirms Standard RDP Security.
+func (r *rdp) sayPlain(dst []byte) []byte {
+	switch {
+	case r.phase != rdpAsked:
+		return dst
+	case r.neg:
+		return rdpConnect(dst, rdpCC, 0x1234, 2, 1, rdpStandard)
+	}
+	return append(dst, 3, 0, 0, rdpFixed, rdpFixed-5, rdpCC, 0, 0, 0x12, 0x34, 0)
 }
 
 // rdpConnect appends a request or a confirm with a negotiation of that type.

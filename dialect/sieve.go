@@ -12,6 +12,7 @@ var Sieve = Dialect{
 	Script:  script("C u R | C"),
 	ALPN:    []string{"managesieve"},
 	Fresh:   true,
+	Work:    "AUTHENTICATE \"PLAIN\" \"AHZlcmlmeQB2ZXJpZnk=\"\r\n",
 	Limit:   64 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&sieve{inside: inside}, we} },
 }

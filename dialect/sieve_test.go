@@ -2,6 +2,7 @@ package dialect
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -205,4 +206,25 @@ func TestSieveEdits(t *testing.T) {
 			"\"SASL\" \"\"\r\n{8}\r\nSTARTTLS\r\nOK\r\n",
 		},
 	})
+}
+
+// TestForeignWords: who speaks another protocol is not answered, and a line without end is not a message.
+func TestForeignWords(t *testing.T) {
+	for _, d := range []*Dialect{&Sieve, &NNTP, &FTP, &IRC, &ACAP, &MTQP, &NUT} {
+		for _, line := range []string{"POST / HTTP/1.1\r\n", "\x16\x03\x01\x02\x00\r\n"} {
+			if _, _, err := d.Speak(Server, false).Read([]byte(line)); !errors.Is(err, ErrNoise) {
+				t.Errorf("%s: %q: %v", d.Name, line, err)
+			}
+		}
+		for we := Client; we <= Server; we++ {
+			long := []byte(strings.Repeat("\"a", 1<<19))
+			if _, n, err := d.Speak(we, false).Read(long); n != 0 || err != nil {
+				t.Errorf("%s %v: %d, %v", d.Name, we, n, err)
+			}
+		}
+		// What comes before the greeting is no question, so that the greeting is no answer.
+		if first := d.Script.ServerFirst(); d.Speak(Client, false).Pending() != first {
+			t.Errorf("%s: pending %v before the greeting", d.Name, !first)
+		}
+	}
 }

@@ -16,6 +16,7 @@ var SMTP = Dialect{
 		{Name: "smtps", Port: 465, Implicit: true}, {Name: "submissions", Port: 465, Implicit: true},
 	},
 	Script: script("G h C u R | h C"),
+	Work:   "MAIL FROM:<>\r\n",
 	Limit:  16 << 10,
 	Speak:  func(we Side, inside bool) Speech { return speech{&smtp{inside: inside, hello: "EHLO"}, we} },
 }
@@ -26,6 +27,7 @@ var LMTP = Dialect{
 	Spec:    "RFC 2033, RFC 3207",
 	Schemes: []Scheme{{Name: "lmtp", Port: 24}},
 	Script:  SMTP.Script,
+	Work:    SMTP.Work,
 	Limit:   SMTP.Limit,
 	Speak:   func(we Side, inside bool) Speech { return speech{&smtp{inside: inside, hello: "LHLO"}, we} },
 }

@@ -64,7 +64,7 @@ type tds struct {
 	inside  bool
 	phase   tdsPhase
 	client  byte   // what the client says of encryption
-	agreed  bool   // both sides go on with TLS
+	agreed  bool   // TLS comes next; FreeTDS does it when it must, though it has said that it cannot
 	version uint32 // of the client's LOGIN7; 0 before TDS 7
 }
 
@@ -177,7 +177,7 @@ func (t *tds) reply(buf []byte) (Message, int, error) {
 		return Message{}, 0, err
 	}
 	m := Message{Kind: Caps, Re: Ask, Offer: t.offered(encryption(options))}
-	t.phase, t.agreed = tdsAnswered, t.client != tdsNotSup && m.Offer != Unsaid
+	t.phase, t.agreed = tdsAnswered, m.Offer != Unsaid
 	return m, n, nil
 }
 

@@ -26,12 +26,10 @@ func (t *tds) say(dst []byte, m Message) []byte {
 
 // sayCaps says a server's PRELOGIN with our word on encryption.
 func (t *tds) sayCaps(dst []byte, m Message) []byte {
-	if m.Raw == nil {
+	switch {
+	case m.Raw == nil:
 		return appendTDS(dst, tdsResponse, newPrelogin(t.answer(m.Offer)))
-	}
-	options, _ := readPrelogin(m.Raw[tdsHeader:])
-	now := encryption(options)
-	if t.offered(now) == m.Offer && now != tdsOff {
+	case !m.edit.offer:
 		return append(dst, m.Raw...)
 	}
 	return append(dst, setEncryption(m.Raw, t.answer(m.Offer))...)

@@ -43,18 +43,18 @@ func TestTDSAgreement(t *testing.T) {
 		want           [3]byte
 	}{
 		{tdsOff, tdsOff, Offered, [3]byte{tdsNotSup, tdsReq, tdsReq}}, // login only, which is never said on
-		{tdsOff, tdsOn, Offered, [3]byte{tdsNotSup, tdsOn, tdsReq}},
+		{tdsOff, tdsOn, Offered, [3]byte{tdsNotSup, tdsReq, tdsReq}},
 		{tdsOff, tdsNotSup, Unsaid, [3]byte{tdsNotSup, tdsReq, tdsReq}},
 		{tdsOff, tdsReq, Required, [3]byte{tdsNotSup, tdsReq, tdsReq}},
 		{tdsOn, tdsOn, Offered, [3]byte{tdsNotSup, tdsOn, tdsOn}},
 		{tdsOn, tdsOff, Offered, [3]byte{tdsNotSup, tdsOn, tdsOn}},
 		{tdsOn, tdsNotSup, Unsaid, [3]byte{tdsNotSup, tdsOn, tdsOn}},
-		{tdsOn, tdsReq, Required, [3]byte{tdsNotSup, tdsOn, tdsReq}},
-		{0x80 | tdsOn, 0x80 | tdsOn, Offered, [3]byte{tdsNotSup, 0x80 | tdsOn, tdsOn}}, // client certificates
+		{tdsOn, tdsReq, Required, [3]byte{tdsNotSup, tdsOn, tdsOn}},
+		{0x80 | tdsOn, 0x80 | tdsOn, Offered, [3]byte{tdsNotSup, tdsOn, tdsOn}}, // client certificates
 		{tdsNotSup, tdsNotSup, Unsaid, [3]byte{tdsNotSup, tdsNotSup, tdsReq}},
 		{tdsNotSup, tdsOff, Unsaid, [3]byte{tdsNotSup, tdsNotSup, tdsReq}},
 		{tdsNotSup, tdsReq, Required, [3]byte{tdsNotSup, tdsNotSup, tdsReq}},
-		{0x3f, tdsOn, Unsaid, [3]byte{tdsOn, tdsNotSup, tdsReq}}, // no value of ours
+		{0x3f, tdsOn, Unsaid, [3]byte{tdsNotSup, tdsNotSup, tdsReq}}, // no value of ours
 	} {
 		client, server := tdsHello(Client, row.client), tdsHello(Server, row.server)
 		m := readOne(t, tdsLeg(Client, false, client), server)
@@ -63,9 +63,6 @@ func TestTDSAgreement(t *testing.T) {
 		}
 		for offer, want := range row.want {
 			got := tdsLeg(Server, false, client).Write(nil, m.Offering(Offer(offer)))
-			if row.client == 0x3f && offer == 0 {
-				continue // what is said to it says nothing of TLS already
-			}
 			if !bytes.Equal(got, tdsHello(Server, want)) {
 				t.Errorf("%d, %d offering %v is said as %x, want %d", row.client, row.server, Offer(offer), got, want)
 			}
@@ -98,6 +95,7 @@ func TestTDSRequests(t *testing.T) {
 		"ClientHello after OFF":     {said: [][]byte{off, yes}, raw: tdsClientHello, kind: Upgrade},
 		"ClientHello after a no":    {said: [][]byte{on, no}, raw: tdsClientHello, kind: Upgrade, why: NotNow},
 		"ClientHello by who cannot": {said: [][]byte{none, yes}, raw: tdsClientHello, kind: Upgrade, why: NotNow},
+		"ClientHello on demand":     {said: [][]byte{none, tdsHello(Server, tdsReq)}, raw: tdsClientHello, kind: Upgrade},
 		"login after a no":          {said: [][]byte{on, no}, raw: login, kind: Secret, settled: true},
 		"login by who cannot":       {said: [][]byte{none, no}, raw: login, kind: Secret, settled: true},
 		"login after a yes":         {said: [][]byte{on, yes}, raw: login, kind: Secret, why: TLSRequired, settled: true},

@@ -16,7 +16,7 @@ var VNC = Dialect{
 	Script:     script("G h C h C h C u R |"),
 	Early:      true, // the security types are the server's to list
 	LoginFirst: true, // the kind says how the client will log in
-	Again:      true, // the server behind hears of it as a security type
+	Retold:     true, // as a security type
 	Limit:      vncLimit,
 	Speak:      newVNC,
 }

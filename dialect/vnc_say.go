@@ -67,11 +67,14 @@ func (v *vnc) pick(login []byte) (kind uint32) {
 
 // sayCaps says what is due to the client, out of any list of the server's, or of our own.
 func (v *vnc) sayCaps(dst []byte, m Message) []byte {
+	switch {
+	case m.Raw != nil && (!m.edit.offer || v.version < 7): // version 3.3 has no list
+		return append(dst, m.Raw...)
+	case v.version < 7:
+		return dst
+	}
 	switch v.phase {
 	case vncTypes:
-		if v.version < 7 {
-			return append(dst, m.Raw...)
-		}
 		return v.sayTypes(dst, m)
 	case vncVersion:
 		if m.Raw != nil && m.Offer == Unsaid {

@@ -75,6 +75,9 @@ func (s *xmpp) request(buf []byte) (Message, int, error) {
 		return Message{}, 0, err
 	}
 	m := Message{}
+	if s.shut && (p.what == xmlHeader || p.what == xmlWhole) {
+		return Message{}, 0, noise("more behind the end of the stream")
+	}
 	switch p.what {
 	case xmlSpace:
 		return m, p.n, nil
@@ -84,9 +87,6 @@ func (s *xmpp) request(buf []byte) (Message, int, error) {
 	case xmlEnd:
 		m.Kind, s.said[Client].over, s.wait = Bye, true, true
 	case xmlWhole:
-		if s.shut {
-			return Message{}, 0, noise("an element behind the end of the stream")
-		}
 		s.asked(&m, p.all, buf)
 	}
 	s.kind = m.Kind

@@ -1,7 +1,6 @@
 package dialect
 
 import (
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -318,9 +317,8 @@ func TestXMPPRefusals(t *testing.T) {
 	if said != "<stream:error xmlns:stream='"+xmppStreams+"'><policy-violation xmlns='"+xmppErrors+"'/></stream:error></stream:stream>" {
 		t.Errorf("%q", said)
 	}
-	if _, _, err := s.Read([]byte(xmppStartTLS)); !errors.Is(err, ErrNoise) {
-		t.Error(err)
-	}
+	refuses(t, s, []byte(xmppStartTLS))
+	refuses(t, s, []byte(xmppClientHeader))
 	if m := readOne(t, s, []byte("</stream:stream>")); m.Kind != Bye {
 		t.Errorf("%+v", m)
 	}

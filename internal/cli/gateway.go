@@ -32,8 +32,10 @@ type gatewayFlags struct {
 func newGateway(std streams) *cobra.Command {
 	var f gatewayFlags
 	cmd := &cobra.Command{
-		Use:   "gateway LISTEN [BACKEND]",
-		Short: "TLS in front of, or behind, any of the protocols",
+		Use: "gateway LISTEN [BACKEND]",
+		// "verify" is a command of its own below this one.
+		TraverseChildren: true,
+		Short:            "TLS in front of, or behind, any of the protocols",
 		Long: `Listen at LISTEN and pass each connection on to BACKEND, with TLS put on either side.
 
 Endpoints are URLs, scheme://host:port?option=value, or scheme+unix:/path.
@@ -54,6 +56,8 @@ Options of BACKEND
   tls=secure    the same, with a name that is not from DNS (default for other hosts)
   match=NAME    the name that the certificate must be for
   min-version=1.2
+  dial=early    dial when a client comes, also where TLS is demanded of it; else (late)
+                such a backend is dialled when TLS has begun
 
 Without BACKEND a built-in try-out server answers. Without --cert a self-signed
 certificate is made and kept in the state folder.
@@ -94,6 +98,7 @@ end within --grace; a second one stops at once.`,
 	fs.IntVar(&f.maxPerAddr, "max-per-address", 500, "at the same time from one address")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn, error")
 	fs.StringVar(&f.logFormat, "log-format", "text", "text, json")
+	cmd.AddCommand(newVerify(std))
 	return cmd
 }
 
@@ -201,7 +206,7 @@ func (f *gatewayFlags) front(r *running) (err error) {
 
 // behind fills in the leg towards the backend.
 func (f *gatewayFlags) behind(r *running, url string) error {
-	e, err := starttls.ParseEndpoint(url, "tls", "match", "min-version")
+	e, err := starttls.ParseEndpoint(url, "tls", "match", "min-version", "dial")
 	if err != nil {
 		return err
 	}
@@ -225,6 +230,12 @@ func (f *gatewayFlags) behind(r *running, url string) error {
 		back.Level = starttls.Secure
 	case e.Implicit:
 		back.Level = starttls.Encrypt
+	}
+	switch word := e.Options.Get("dial"); word {
+	case "", "late", "early":
+		back.Early = word == "early"
+	default:
+		return fmt.Errorf("dial=%s: meant is early or late", word)
 	}
 	version, err := parseVersion(e.Options.Get("min-version"))
 	if err != nil {

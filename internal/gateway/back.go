@@ -49,9 +49,16 @@ func (b *backLeg) leave() {
 // that is done, if there is one. When it fails, the client was told. It is called with mu held, and
 // gives it up while it dials: nobody else works on the session then.
 func (s *session) connect(asked dialect.Message) error {
+	// The backend has a deadline of its own: it is not the client's fault when that passes, and the
+	// client is told.
+	left := s.timeLeft()
+	s.timer.Stop()
 	s.mu.Unlock()
 	back, greeting, err := s.openBack()
 	s.mu.Lock()
+	if s.phase == inClear {
+		s.timer.Reset(left)
+	}
 	if err != nil {
 		s.front.Say(asked.Reply(dialect.No, dialect.Unavailable))
 		return backendError{err}
@@ -83,9 +90,19 @@ func (s *session) sayGreeting(m *dialect.Message) error {
 // openBack dials and, where the dialect does not need the login first, gets to TLS. The greeting that
 // it returns is the server's first words, or ours in their place.
 func (s *session) openBack() (*backLeg, *dialect.Message, error) {
-	// The client is to be told what befalls, so the server gets less time than the client has.
-	left := s.route.Timeout - time.Since(s.begun)
-	ctx, cancel := context.WithTimeoutCause(s.ctx, min(maxBack, left*3/4), errBackTimeout)
+	b, greeting, err := s.open(s.route.Back.Level)
+	if errors.Is(err, errAnew) {
+		b, greeting, err = s.open(starttls.None)
+	}
+	return b, greeting, err
+}
+
+// errAnew is a server that has no TLS and must be dialled anew to be spoken to in the clear.
+var errAnew = errors.New("to be dialled anew")
+
+// open opens the back leg at a level, which is that of the route or none.
+func (s *session) open(level starttls.Level) (*backLeg, *dialect.Message, error) {
+	ctx, cancel := context.WithTimeoutCause(s.ctx, min(maxBack, s.route.Timeout), errBackTimeout)
 	defer cancel()
 	conn, err := s.dial(ctx, s.conns.front.RemoteAddr())
 	if err != nil {
@@ -105,7 +122,7 @@ func (s *session) openBack() (*backLeg, *dialect.Message, error) {
 		err = errStopped
 	case to.Implicit:
 		b.secured, err = b.BeginClient(ctx, b.config)
-	case to.Level != starttls.None && !d.LoginFirst:
+	case level != starttls.None && !d.LoginFirst:
 		greeting, err = s.walk(ctx, b)
 	}
 	if err == nil && greeting == nil && d.Script.ServerFirst() && (b.secured == nil || to.Implicit) {
@@ -151,7 +168,8 @@ func (s *session) hearGreeting(b *backLeg) (*dialect.Message, error) {
 }
 
 // walk gets the back leg to TLS. What the server said in the clear is not said on after TLS: the
-// client gets a greeting of ours instead, unless the server speaks first again inside.
+// client gets a greeting of ours instead, unless the server speaks first again inside, or the protocol
+// knows nothing but the greeting.
 func (s *session) walk(ctx context.Context, b *backLeg) (*dialect.Message, error) {
 	script := s.route.Dialect.Script
 	name := s.route.Name
@@ -160,13 +178,19 @@ func (s *session) walk(ctx context.Context, b *backLeg) (*dialect.Message, error
 	}
 	heard, err := b.Walk(name)
 	if s.mayGoOn(err) {
+		if s.route.Dialect.Fresh && heard.First() == nil {
+			return nil, errAnew // what we have said as a client cannot be taken back
+		}
 		return heard.First(), nil
 	}
 	if err == nil {
 		b.secured, err = b.BeginClient(ctx, b.config)
 	}
-	if err != nil || !script.ServerFirst() || script.ServerFirstInside() {
+	switch {
+	case err != nil || !script.ServerFirst() || script.ServerFirstInside():
 		return nil, err
+	case s.route.Dialect.Silent:
+		return &heard.Greeting, nil // it is all that is ever said of the server
 	}
 	return &dialect.Message{Kind: dialect.Greeting, Name: s.route.Back.Name}, nil
 }

@@ -96,7 +96,7 @@ var pop3Crooks = []crook{
 	{"O_1", "pop3", []string{popHi, "<", "+OK Capab\r\nUSER\r\n.\r\n"}, notOffered, true},
 	{"O_2", "pop3", []string{popHi, "<", popCaps, "<", "-ERR evil\r\n"}, refused, true},
 	{"O_3", "pop3", []string{popHi, "<", "-ERR evil\r\n", "<", "-ERR evil\r\n"}, refused, true},
-	{"O_4", "pop3", []string{"+OK evil <1.2@evil>\r\n", "<", popCaps, "<", "+OK go\r\n", "tls"}, nil, false},
+	{"O_4", "pop3", []string{"+OK evil <1.2@pop.test>\r\n", "<", popCaps, "<", "+OK go\r\n", "tls"}, nil, false},
 	{"CAPA fails, STLS does not", "pop3", []string{popHi, "<", "-ERR evil\r\n", "<", "+OK go\r\n", "tls"}, nil, false},
 	{"B_1", "pop3", []string{popHi, "<", popCaps, "<", "+OK go\r\n+OK\r\nPLAIN\r\nLOGIN\r\n.\r\n+OK NOOP probe\r\n", "tls"}, injected, false},
 	{"B_2", "pop3", []string{popHi, "<", popCaps, "<", "+OK go\r\n\xff\xfe\xfd", "tls"}, injected, false},

@@ -78,7 +78,9 @@ func injection(tg *target, when timing, payload string) error {
 func behind(c *peer) error {
 	if c.p.acknowledged() {
 		answer, err := c.hear()
-		if err != nil {
+		if isTimeout(err) {
+			return err
+		} else if err != nil {
 			return nil // closed at once
 		}
 		if !c.p.ready(answer) {

@@ -286,3 +286,47 @@ func testDefaultTimes(t *testing.T, edit func(*gateway.Route), work bool, after 
 	g.Drain(bg)
 	time.Sleep(time.Hour) // what looks after sessions sees that there are none
 }
+
+// silent waits for longer than the way to TLS may take, and hears nothing.
+func silent(t testing.TB, c *peer, timeout time.Duration) {
+	t.Helper()
+	c.SetReadDeadline(time.Now().Add(timeout * 3 / 2))
+	if _, err := c.wire.Conn.Read(make([]byte, 1)); !isTimeout(err) {
+		t.Fatalf("the session is over: %v", err)
+	}
+	c.SetReadDeadline(time.Now().Add(patience))
+}
+
+// TestAClientInsideTLSMayTakeItsTime: pools open connections long before there is work. Where the client
+// speaks first, the server is dialled only then.
+func TestAClientInsideTLSMayTakeItsTime(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	for _, p := range protos {
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel()
+			g := start(t, p, frontEncrypt, within(timeout))
+			c, err := greeted(g.addr, p)
+			must(t, err)
+			must(t, c.say(p.upgrade))
+			if p.acknowledged() {
+				_, err = c.hear()
+				must(t, err)
+			}
+			must(t, c.shake(credulousTLS()))
+			silent(t, c, timeout)
+			must(t, c.expect(p.probe, "probe"))
+		})
+	}
+}
+
+// TestAClientAtWorkMayStillBeginTLS, however long it has been there.
+func TestAClientAtWorkMayStillBeginTLS(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	p := offering(only("smtp"))
+	c, err := greeted(start(t, p, to(newBackend(t, p)), within(timeout)).addr, p)
+	must(t, err)
+	must(t, c.follow(exchange{p.hello, "250"}, exchange{"MAIL FROM:<a@x>\r\n", "250"}, exchange{"RSET\r\n", "250"}))
+	silent(t, c, timeout)
+	must(t, c.honestly())
+	must(t, c.expect(p.probe, "probe"))
+}

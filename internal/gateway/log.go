@@ -55,12 +55,12 @@ func (s *session) outcome(err error) string {
 		return "injected"
 	case errors.Is(err, starttls.ErrTLS):
 		return "tls-failed"
+	case s.refusals > 0 && s.secured == nil:
+		return "refused"
 	case !ended(err) && !(s.phase == spliced && hungUpOn(err)):
 		return "broken"
 	case s.secured != nil:
 		return "tls"
-	case s.refusals > 0:
-		return "refused"
 	default:
 		return "clear"
 	}

@@ -90,6 +90,8 @@ func (s *session) fromClient(m dialect.Message) error {
 		return s.refuse(m, m.Why)
 	case m.Kind == dialect.Upgrade:
 		return s.upgrade(m)
+	case m.Kind == dialect.Hello && s.certFor != "" && m.Name != s.certFor:
+		return s.refuse(m, dialect.NotNow) // the certificate was chosen for another host
 	case s.must() && (m.Kind == dialect.Secret || m.Kind == dialect.Rival):
 		return s.refuse(m, dialect.TLSRequired)
 	case s.late():
@@ -154,7 +156,14 @@ func (s *session) upgrade(m dialect.Message) error {
 	if s.route.Front.Level == starttls.None {
 		return s.refuse(m, dialect.Unknown)
 	}
-	s.timer.Reset(min(maxHandshake, s.route.Timeout-time.Since(s.begun)))
+	if s.route.Dialect.Named {
+		s.certFor = s.front.Known("")
+	}
+	left := maxHandshake
+	if !s.working {
+		left = min(left, s.timeLeft())
+	}
+	s.timer.Reset(left)
 	s.phase = upgrading
 	s.mu.Unlock()
 	conn, err := s.front.BeginServer(s.ctx, m, s.route.Front.TLS)

@@ -41,6 +41,7 @@ type session struct {
 	secured  *tls.Conn // the front leg inside TLS
 	back     *backLeg  // nil before there is one
 	phase    phase
+	certFor  string         // the host that the client asked for when it began TLS
 	greeted  bool           // the client was greeted
 	working  bool           // the client's first real work was passed on
 	messages int            // from the client
@@ -144,6 +145,9 @@ func (s *session) patience() time.Duration {
 	}
 	return s.route.Idle
 }
+
+// timeLeft is what is left of the way to TLS.
+func (s *session) timeLeft() time.Duration { return s.route.Timeout - time.Since(s.begun) }
 
 func (s *session) seen() { s.last.Store(int64(time.Since(s.begun))) }
 

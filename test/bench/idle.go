@@ -23,7 +23,7 @@ const settle = 1500 * time.Millisecond
 // measureMemory opens sessions, each with a login, leaves them idle, and looks at the proxy's memory
 // before and then. Each round has new processes: in old ones, memory of earlier loads would be used.
 func (b *bench) measureMemory(ctx context.Context) {
-	for round := range b.size.memoryTurns {
+	for round := range b.counted(ctx) {
 		for _, protocol := range []string{"imap", "smtp"} {
 			s := &scope{}
 			for _, p := range turns(b.startAll(s), round) {

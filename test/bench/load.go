@@ -35,7 +35,7 @@ func (b *bench) measureSessions(ctx context.Context) {
 			s.check(dialogues[protocol].session(p.addrs[protocol], clientTLS(tls.X25519)))
 		}
 	}
-	for round := range b.rounds {
+	for round := range b.counted(ctx) {
 		for _, row := range sessionRows {
 			for _, p := range turns(all, round) {
 				if row.group == tls.X25519MLKEM768 && p.name != ours && p.name != also { // older OpenSSL knows none
@@ -94,7 +94,7 @@ func (b *bench) measureBulk(ctx context.Context) {
 	s := &scope{}
 	defer s.close()
 	all := b.startAll(s)
-	for round := range b.rounds {
+	for round := range b.counted(ctx) {
 		for _, conns := range []int{1, 4} {
 			for _, up := range []bool{false, true} {
 				for _, p := range turns(all, round) {
@@ -173,7 +173,7 @@ func (b *bench) measureLatency(ctx context.Context) {
 	s := &scope{}
 	defer s.close()
 	all := b.startAll(s)
-	for round := range b.rounds {
+	for round := range b.counted(ctx) {
 		plain := b.trips(s, b.back.imap, nil)
 		for _, p := range turns(all, round) {
 			if ctx.Err() != nil {

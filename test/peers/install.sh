@@ -11,7 +11,8 @@
 # a line in UNPACK instead.
 set -eu
 
-# Installed by apt. The perl modules are what swaks loads for TLS, AUTH and MX.
+# Installed by apt. The perl modules are what swaks loads for TLS, AUTH and MX,
+# python3 has the client for news.
 PACKAGES='
   postfix
   dovecot-imapd dovecot-pop3d dovecot-lmtpd dovecot-managesieved
@@ -22,17 +23,35 @@ PACKAGES='
   nginx libnginx-mod-mail
   swaks libnet-ssleay-perl libauthen-sasl-perl libnet-dns-perl
   gnutls-bin curl openssl
+  msmtp s-nail isync fetchmail sieve-connect
+  proftpd-core proftpd-mod-crypto lftp
+  prosody ejabberd go-sendxmpp sendxmpp
+  inspircd irssi
+  nut-server nut-client libnss3-tools
+  nats-server
+  nbdkit libnbd-bin qemu-utils
+  cups-daemon cups-client
+  tigervnc-standalone-server tigervnc-viewer
+  xrdp rdesktop
+  freetds-bin
+  python3
 '
 
-# Unpacked below the cache folder, because the package conflicts with one above.
-# One line each:  NAME  PACKAGE[,PACKAGE]  PROGRAM-IN-IT  [ACCOUNT-IT-RUNS-AS]
+# Unpacked below the cache folder, because the package conflicts with one above,
+# or (inn2) cannot be set up on a machine without a domain. One line each:  NAME  PACKAGE[,PACKAGE]  PROGRAM-IN-IT  [ACCOUNT-IT-RUNS-AS]
 UNPACK='
-  exim4  exim4-daemon-heavy  usr/sbin/exim4  Debian-exim
+  exim4   exim4-daemon-heavy  usr/sbin/exim4  Debian-exim
+  vsftpd  vsftpd              usr/sbin/vsftpd
+  inn2    inn2,inn2-inews     usr/lib/news/bin/nnrpd
+  cyrus   cyrus-imapd,cyrus-pop3d,cyrus-nntpd,cyrus-common,sasl2-bin  usr/lib/cyrus/bin/master  cyrus
 '
 
 # What the tests run: told to those whose machine has no dpkg.
 PROGRAMS='postfix dovecot slapd ldapsearch postgres mariadbd mariadb stunnel4
-  nginx swaks gnutls-cli curl openssl'
+  nginx swaks gnutls-cli curl openssl msmtp s-nail mbsync fetchmail
+  sieve-connect proftpd lftp prosody erl go-sendxmpp sendxmpp inspircd irssi upsc
+  certutil nats-server nbdkit nbdinfo qemu-nbd cupsd lpstat Xtigervnc
+  xtigervncviewer xrdp rdesktop tsql python3'
 
 # Answers that keep a package from asking, or from setting up an instance.
 PRESEED='
@@ -65,13 +84,16 @@ missing() {
       END { n = split(want, w, " "); for (i = 1; i <= n; i++) if (!(w[i] in have)) printf "%s ", w[i] }'
 }
 
+# own_libraries ROOT: the folders with libraries that an unpacked program brings.
+own_libraries() { find "$1/usr/lib" -name '*.so.*' -printf '%h:' 2>/dev/null; }
+
 # missing_unpacked: which of UNPACK are not usable: no program, or one that
 # lacks a library, or whose account is not there.
 missing_unpacked() {
   echo "$UNPACK" | while read -r name _ program account; do
     [ -n "$name" ] || continue
-    file=$CACHE/roots/$name/$program
-    [ -x "$file" ] && ! ldd "$file" | grep -q 'not found' &&
+    root=$CACHE/roots/$name
+    [ -x "$root/$program" ] && ! LD_LIBRARY_PATH=$(own_libraries "$root") ldd "$root/$program" | grep -q 'not found' &&
       { [ -z "$account" ] || getent passwd "$account" >/dev/null; } || printf '%s ' "$name"
   done
 }
@@ -83,9 +105,9 @@ missing_programs() {
 }
 
 # apt_install PACKAGE...: install without recommends, without starting anything, and
-# without ever removing what is on the machine.
+# without ever removing or upgrading what is on the machine.
 apt_install() {
-  apt-get install -y -q --no-install-recommends --no-remove \
+  apt-get install -y -q --no-install-recommends --no-remove --no-upgrade \
     -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@" >>"$LOG" 2>&1
 }
 
@@ -118,10 +140,11 @@ hold_daemons() {
   trap 'exit 1' HUP INT TERM
 }
 
-# libraries DEB...: the shared libraries these packages depend on.
+# libraries DEB...: the shared libraries these packages depend on (the perl
+# modules are for programs that no test runs).
 libraries() {
   for deb; do dpkg-deb -f "$deb" Depends; done |
-    tr ',' '\n' | sed 's/[|(].*//; s/ //g' | grep '^lib' | sort -u
+    tr ',' '\n' | sed 's/[|(].*//; s/ //g' | grep '^lib' | grep -v -e '-perl$' | sort -u
 }
 
 # unpack NAME PACKAGES PROGRAM ACCOUNT: make roots/NAME in one step (the folder
@@ -140,8 +163,8 @@ unpack() {
   install $(libraries "$new"/debs/*.deb)
   [ -z "$4" ] || getent passwd "$4" >/dev/null ||
     useradd --system --user-group --home-dir "$CACHE" --no-create-home --shell /usr/sbin/nologin "$4"
-  # Not setuid: the copy serves the tests alone, which start it as root.
-  chmod u-s "$new/$3"
+  # Nothing setuid: the copy serves the tests alone, which start it as root.
+  find "$new" -type f -perm /6000 -exec chmod ug-s {} +
   rm -rf "$new/debs" "${CACHE:?}/roots/$1"
   chmod 755 "$new" && mv "$new" "$CACHE/roots/$1"
 }

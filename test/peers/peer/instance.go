@@ -245,9 +245,18 @@ func (in *instance) stop(sig syscall.Signal) {
 	}
 	_ = signalGroup(in.pid, syscall.SIGKILL)
 	<-in.done
-	// What the leader left behind is not our child, so cannot be waited for.
-	for end := time.Now().Add(stopLimit); groupRuns(in.pid) && time.Now().Before(end); {
-		time.Sleep(pollEvery)
+	// What the leader left behind is not our child, so cannot be waited for. Some
+	// of it may have made a group of its own (vsftpd's sessions).
+	for end := time.Now().Add(stopLimit); time.Now().Before(end); time.Sleep(pollEvery) {
+		strays := runningIn(in.dir)
+		for _, pid := range strays {
+			if p, err := os.FindProcess(pid); err == nil {
+				_ = p.Kill()
+			}
+		}
+		if len(strays) == 0 && !groupRuns(in.pid) {
+			return
+		}
 	}
 }
 

@@ -85,7 +85,7 @@ func Upsmon(t T, limit time.Duration, pki *PKI, addr string) (output string, in 
 	}
 	command := []string{"/lib/nut/upsmon", "-D", "-p"}
 	Need(t, command[0])
-	if os.Geteuid() == 0 {
+	if canMount() {
 		// It insists on the machine's file for the number of the one upsmon:
 		// each gets a folder of its own in that place. Others cannot write there.
 		const hide = `mount -t tmpfs none /run/nut && exec "$@"`

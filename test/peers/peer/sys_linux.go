@@ -43,6 +43,20 @@ func groupRuns(pgid int) bool {
 	return false
 }
 
+// runningIn lists the processes that work in the folder or below it.
+func runningIn(dir string) []int {
+	var pids []int
+	links, _ := filepath.Glob("/proc/[0-9]*/cwd")
+	for _, link := range links {
+		cwd, _ := os.Readlink(link)
+		if cwd == dir || strings.HasPrefix(cwd, dir+"/") {
+			pid, _ := strconv.Atoi(strings.Split(link, "/")[2])
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
 // ownedBy tells whether the file belongs to the user.
 func ownedBy(info os.FileInfo, uid int) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)

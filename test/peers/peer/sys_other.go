@@ -15,5 +15,6 @@ func childAttr() *syscall.SysProcAttr                { return nil }
 func runAs(*syscall.SysProcAttr, account)            {}
 func signalGroup(pgid int, sig syscall.Signal) error { return errors.ErrUnsupported }
 func groupRuns(pgid int) bool                        { return false }
+func runningIn(dir string) []int                     { return nil }
 func ownedBy(info os.FileInfo, uid int) bool         { return false }
 func freeBytes(dir string) uint64                    { return 0 }

@@ -25,7 +25,7 @@ type Xrdp struct {
 func StartXrdp(t T, o XrdpOptions) *Xrdp {
 	t.Helper()
 	in := begin(t, "xrdp", "xrdp", "unshare")
-	needRoot(t, "xrdp")
+	needMounts(t, "xrdp")
 	x := &Xrdp{Addr: in.addrs(1)[0], Log: in.path("xrdp.log")}
 	in.logs = []string{x.Log}
 	conf := in.write("xrdp.ini", xrdpConf(in, x, o)...)
