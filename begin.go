@@ -35,7 +35,7 @@ func (l *Leg) BeginServer(ctx context.Context, m dialect.Message, config *tls.Co
 	again := slices.Clone(m.Raw)
 	l.hello = &helloConn{Conn: l.Conn, rest: l.Rest(), stray: l.Dialect.Stray}
 	conn, err := l.shake(ctx, l.hello, config, true)
-	if err == nil && l.Dialect.Again {
+	if err == nil && (l.Dialect.Again || l.Dialect.Retold) {
 		l.buf, l.w = again, len(again)
 	}
 	return conn, err
@@ -69,6 +69,9 @@ func (l *Leg) shake(ctx context.Context, conn net.Conn, config *tls.Config, inBa
 	if inBand && l.Dialect.Carrier != nil {
 		carried = &carriedConn{Conn: conn, carrier: l.Dialect.Carrier}
 		conn = carried
+		if l.hello != nil {
+			l.hello.begun = true // the first byte is that of a packet, and a wrong one is noise
+		}
 	}
 	side := tls.Client
 	if l.we == dialect.Server {
@@ -153,6 +156,9 @@ func (c *helloConn) Read(p []byte) (n int, err error) {
 	}
 	return n, err
 }
+
+// NetConn returns the connection below, as that of tls.Conn does.
+func (c *helloConn) NetConn() net.Conn { return c.Conn }
 
 // next reads what was read already, then what comes.
 func (c *helloConn) next(p []byte) (n int, err error) {

@@ -51,6 +51,9 @@ func (c *carriedConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// NetConn returns the connection below, as that of tls.Conn does.
+func (c *carriedConn) NetConn() net.Conn { return c.Conn }
+
 func (c *carriedConn) Write(p []byte) (int, error) {
 	if c.over.Load() {
 		return c.Conn.Write(p)

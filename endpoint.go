@@ -49,9 +49,12 @@ func ParseEndpoint(text string, options ...string) (Endpoint, error) {
 	if e.Options, err = url.ParseQuery(u.RawQuery); err != nil {
 		return fail("%v", err)
 	}
-	for key := range e.Options {
+	for key, values := range e.Options {
 		if !slices.Contains(options, key) {
 			return fail("unknown option %q; the options here are %s", key, strings.Join(options, ", "))
+		}
+		if len(values) > 1 {
+			return fail("option %q is given %d times", key, len(values))
 		}
 	}
 	if isUnix {

@@ -138,6 +138,27 @@ func (l *Leg) Pending() bool { return l.speech.Pending() }
 // Settled reports whether nothing that follows on this leg concerns TLS.
 func (l *Leg) Settled() bool { return l.speech.Settled() }
 
+// Over reports whether the conversation has ended with our refusal, so that all that is left is to close.
+func (l *Leg) Over() bool {
+	o, ok := l.speech.(interface{ Over() bool })
+	return ok && o.Over()
+}
+
+// Across returns m, which was heard on a gateway's other leg, as it is to be said on this one. It reports
+// false when it is not for this leg's peer: see [dialect.Crosser].
+func (l *Leg) Across(m dialect.Message) (dialect.Message, bool) {
+	if c, ok := l.speech.(dialect.Crosser); ok {
+		return c.Across(m)
+	}
+	return m, true
+}
+
+// Crosses reports whether Across may say anything of messages.
+func (l *Leg) Crosses() bool {
+	_, ok := l.speech.(dialect.Crosser)
+	return ok
+}
+
 // Unread returns what was read and not yet cut into messages, good until the next Fill.
 func (l *Leg) Unread() []byte { return l.buf[l.r:l.w] }
 

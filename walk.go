@@ -35,8 +35,38 @@ const maxMessages = 100
 // On ErrNotOffered and ErrRefused the conversation may also go on in the clear, if the caller's level
 // lets it.
 func (l *Leg) Walk(name string) (Heard, error) {
+	return l.walk(name, l.Dialect.Script.Clear)
+}
+
+// Approach goes the road up to the upgrade, but does not ask for it: for a dialect with LoginFirst.
+func (l *Leg) Approach(name string) (Heard, error) {
+	script := l.Dialect.Script.Clear
+	at := slices.IndexFunc(script, func(line dialect.Line) bool { return line.Kind == dialect.Upgrade })
+	heard, err := l.walk(name, script[:at])
+	if err == nil && heard.Offer == dialect.Unsaid {
+		err = l.fail(dialect.Caps, ErrNotOffered)
+	}
+	return heard, err
+}
+
+// Ask asks for the upgrade with what the client says in its login, after [Leg.Approach], and hears the
+// go-ahead where there is one.
+func (l *Leg) Ask(login []byte) error {
+	out := l.speech.Write(nil, dialect.Message{Kind: dialect.Upgrade, Login: login})
+	if len(out) == 0 {
+		return l.fail(dialect.Upgrade, ErrNotOffered)
+	}
+	l.show(l.we, dialect.Message{Kind: dialect.Upgrade}, out)
+	if _, err := l.Conn.Write(out); err != nil || !l.Dialect.Script.Acknowledged() {
+		return err
+	}
+	w := walk{Leg: l}
+	return w.hear(dialect.Line{Says: dialect.Server, Kind: dialect.Ready})
+}
+
+func (l *Leg) walk(name string, script []dialect.Line) (Heard, error) {
 	w := walk{Leg: l, name: name}
-	for _, line := range l.Dialect.Script.Clear {
+	for _, line := range script {
 		var err error
 		if line.Says == dialect.Server {
 			err = w.hear(line)

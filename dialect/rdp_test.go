@@ -199,6 +199,23 @@ func TestRDPRefusals(t *testing.T) {
 	}
 }
 
+// A client in the clear is confirmed by us where the server has heard a request of ours.
+func TestRDPPlain(t *testing.T) {
+	for name, row := range map[string]struct{ raw, want []byte }{
+		"negotiated": {rdpRequest("", 0), rdpConnect(nil, rdpCC, 0x1234, 2, 1, rdpStandard)},
+		"not":        {rdpRequest(""), rdpSilent},
+	} {
+		s := RDP.Speak(Server, false)
+		m := readOne(t, s, row.raw)
+		if got := s.Write(nil, m.Reply(Other, Unknown)); !bytes.Equal(got, row.want) || s.Pending() {
+			t.Errorf("%s: %x", name, got)
+		}
+	}
+	if got := RDP.Speak(Server, true).Write(nil, Message{}); len(got) > 0 {
+		t.Errorf("inside: %x", got)
+	}
+}
+
 // What was agreed on is said again in the MCS connects: with TLS on one leg only, it is set right on both.
 func TestRDPAcross(t *testing.T) {
 	talk := rdpTalk(t)

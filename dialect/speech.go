@@ -60,6 +60,12 @@ func (s speech) Write(dst []byte, m Message) []byte {
 	return dst
 }
 
+// Over reports whether the conversation has ended with our refusal: all that is left is to close.
+func (s speech) Over() bool {
+	o, ok := s.grammar.(interface{ over() bool })
+	return ok && o.over()
+}
+
 func (s speech) cut(says Side, buf []byte) (Message, int, error) {
 	if says == Client {
 		return s.request(buf)

@@ -156,14 +156,20 @@ func talk(std streams, conn net.Conn) error {
 	sent := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(conn, std.in)
+		sent <- err
 		if c, ok := conn.(*starttls.Conn); ok && err == nil {
 			c.CloseWrite()
+			if below, ok := c.NetConn().(interface{ CloseWrite() error }); ok {
+				below.CloseWrite() // the end of TLS alone takes Exim back to the clear, where it waits
+			}
 		}
-		sent <- err
 	}()
 	_, err := io.Copy(std.out, conn)
 	select {
 	case serr := <-sent:
+		if _, clear := errors.AsType[tls.RecordHeaderError](err); clear {
+			err = nil // after the end of TLS Exim says its last words in the clear
+		}
 		return errors.Join(err, serr)
 	default:
 		return err

@@ -135,6 +135,9 @@ func (f *gatewayFlags) route(std streams, args []string) (*running, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := f.checkNumbers(); err != nil {
+		return nil, err
+	}
 	listen, err := starttls.ParseEndpoint(args[0], "tls", "detect")
 	if err != nil {
 		return nil, err
@@ -146,13 +149,31 @@ func (f *gatewayFlags) route(std streams, args []string) (*running, error) {
 		Name: f.name, Dialect: listen.Dialect, Log: log,
 		Timeout: f.timeout, Idle: f.idle, MaxConns: f.maxConns, MaxPerAddr: f.maxPerAddr,
 	}}
-	if err := f.front(r); err != nil {
+	if len(args) == 2 {
+		err = f.behind(r, args[1])
+	} else {
+		err = f.tryout(r, std)
+	}
+	if err != nil {
 		return nil, err
 	}
-	if len(args) == 1 {
-		return r, f.tryout(r, std)
+	return r, f.front(r) // last: it may make a certificate
+}
+
+// checkNumbers tells of a flag that is below zero.
+func (f *gatewayFlags) checkNumbers() error {
+	for _, n := range []struct {
+		flag  string
+		below bool
+	}{
+		{"timeout", f.timeout < 0}, {"idle", f.idle < 0}, {"grace", f.grace < 0},
+		{"max-connections", f.maxConns < 0}, {"max-per-address", f.maxPerAddr < 0},
+	} {
+		if n.below {
+			return fmt.Errorf("--%s is below zero", n.flag)
+		}
 	}
-	return r, f.behind(r, args[1])
+	return nil
 }
 
 // front fills in the leg towards clients.

@@ -16,12 +16,12 @@ func (r *running) serve(ctx context.Context, std streams) error {
 	if err != nil {
 		return failed(err)
 	}
-	r.announce(std, ln.Addr())
-	g := gateway.New(r.Route)
-
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
+	r.announce(std, ln.Addr()) // who reads it may send signals
+	g := gateway.New(r.Route)
+
 	accepting, stopAccepting := context.WithCancel(ctx)
 	defer stopAccepting()
 	draining, stopDraining := context.WithCancel(context.Background())

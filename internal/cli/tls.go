@@ -73,11 +73,11 @@ func (v verification) clientTLS() (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(v.ca)
 	if err != nil {
-		return nil, fmt.Errorf("--ca: %w", err)
+		return nil, failed(fmt.Errorf("--ca: %w", err))
 	}
 	config.RootCAs = x509.NewCertPool()
 	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--ca: no certificate in %s", v.ca)
+		return nil, failed(fmt.Errorf("--ca: no certificate in %s", v.ca))
 	}
 	return config, nil
 }

@@ -18,19 +18,27 @@ const maxBack = 30 * time.Second
 // A backLeg is the leg towards the server. Its fields are guarded by the session's mu.
 type backLeg struct {
 	*starttls.Leg
-	raw     net.Conn      // below TLS
-	config  *tls.Config   // for TLS on it
-	secured *tls.Conn     // inside it
-	login   bool          // still to be upgraded, with the client's login
-	left    bool          // by us: its end is not the session's
-	err     error         // why its pump has ended; nil while it runs
-	pumped  chan struct{} // closed when its pump has ended; nil before it began
+	raw     net.Conn         // below TLS
+	config  *tls.Config      // for TLS on it
+	secured *tls.Conn        // inside it
+	login   bool             // still to be upgraded, with the client's login
+	caps    *dialect.Message // what it answered to our own questions on the way to TLS
+	left    bool             // by us: its end is not the session's
+	err     error            // why its pump has ended; nil while it runs
+	pumped  chan struct{}    // closed when its pump has ended; nil before it began
 }
 
 // wait waits until the pump has ended.
 func (b *backLeg) wait() {
 	if b.pumped != nil {
 		<-b.pumped
+	}
+}
+
+// heard keeps what the server has answered to our own questions.
+func (b *backLeg) heard(h starttls.Heard) {
+	if h.Caps.Raw != nil {
+		b.caps = &h.Caps
 	}
 }
 
@@ -124,6 +132,8 @@ func (s *session) open(level starttls.Level) (*backLeg, *dialect.Message, error)
 		b.secured, err = b.BeginClient(ctx, b.config)
 	case level != starttls.None && !d.LoginFirst:
 		greeting, err = s.walk(ctx, b)
+	case level != starttls.None:
+		greeting, err = s.approach(b)
 	}
 	if err == nil && greeting == nil && d.Script.ServerFirst() && (b.secured == nil || to.Implicit) {
 		greeting, err = s.hearGreeting(b)
@@ -145,26 +155,20 @@ func (s *session) open(level starttls.Level) (*backLeg, *dialect.Message, error)
 	return b, greeting, nil
 }
 
-// hearGreeting hears the server's first words and, where the upgrade comes with the login, whether one
-// is offered.
+// hearGreeting hears the server's first words.
 func (s *session) hearGreeting(b *backLeg) (*dialect.Message, error) {
 	m, err := b.Hear()
-	if err != nil {
+	return &m, err
+}
+
+// approach gets the back leg to where the upgrade is asked for, with the login.
+func (s *session) approach(b *backLeg) (*dialect.Message, error) {
+	heard, err := b.Approach(s.route.Name)
+	if b.login = err == nil; !b.login && !s.mayGoOn(err) {
 		return nil, err
 	}
-	if !s.route.Dialect.LoginFirst || s.route.Back.Level == starttls.None {
-		return &m, nil
-	}
-	b.login = m.Kind == dialect.Greeting && m.Offer != dialect.Unsaid
-	failure := &starttls.Error{Dialect: s.route.Dialect.Name, At: dialect.Greeting, Reason: m.Why, Text: m.Text, Err: starttls.ErrNotOffered}
-	switch {
-	case m.Kind != dialect.Greeting:
-		failure.Err = starttls.ErrRefused
-		return nil, failure
-	case !b.login && s.route.Back.Level > starttls.May:
-		return nil, failure
-	}
-	return &m, nil
+	b.heard(heard)
+	return heard.First(), nil
 }
 
 // walk gets the back leg to TLS. What the server said in the clear is not said on after TLS: the
@@ -177,6 +181,7 @@ func (s *session) walk(ctx context.Context, b *backLeg) (*dialect.Message, error
 		name = s.front.Known(s.route.Back.Name)
 	}
 	heard, err := b.Walk(name)
+	b.heard(heard)
 	if s.mayGoOn(err) {
 		if s.route.Dialect.Fresh && heard.First() == nil {
 			return nil, errAnew // what we have said as a client cannot be taken back
@@ -211,7 +216,7 @@ func (s *session) mayGoOn(err error) bool {
 func (s *session) upgradeBack(login dialect.Message) error {
 	b := s.back
 	b.login = false
-	err := b.Say(dialect.Message{Kind: dialect.Upgrade, Login: login.Raw})
+	err := b.Ask(login.Raw)
 	if err == nil {
 		b.secured, err = b.BeginClient(s.ctx, b.config)
 	}

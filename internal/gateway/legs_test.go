@@ -97,9 +97,7 @@ func TestTheServerIsLeftPolitely(t *testing.T) {
 			if seen := g.backend.seen(); !strings.HasPrefix(seen, p.hello) || !strings.HasSuffix(seen, p.bye) {
 				t.Errorf("the server has heard %s", show(seen))
 			}
-			if g.Live() != 0 {
-				t.Error("a session is left")
-			}
+			eventually(t, "the session is counted out", func() bool { return g.Live() == 0 })
 		})
 	}
 }

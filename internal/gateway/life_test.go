@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"starttls"
 	"starttls/internal/gateway"
 )
 
@@ -105,36 +106,64 @@ func TestAServerThatLeavesEarlyIsHeard(t *testing.T) {
 	}
 }
 
-// TestAFailedHandshakeEndsTheSession, also when the server has said something meanwhile that is held.
+// TestAFailedHandshakeEndsTheSession, also when the server has said something meanwhile that is held,
+// and when the client just goes.
 func TestAFailedHandshakeEndsTheSession(t *testing.T) {
+	for _, p := range protos {
+		for says, outcome := range map[string]string{"evil evil evil": "injected", "": "tls-failed"} {
+			t.Run(p.Name+" "+outcome, func(t *testing.T) {
+				t.Parallel()
+				testFailedHandshake(t, p, says, outcome)
+			})
+		}
+	}
+}
+
+func testFailedHandshake(t *testing.T, p *proto, says, outcome string) {
+	said := make(chan struct{})
+	b := scripted(t, p, func(c *peer) {
+		c.say(p.greeting)
+		if p.hello != "" {
+			c.heard()
+			c.say(p.polite()(p.hello))
+		}
+		<-said
+		c.say(goodbyes[p.Name])
+		c.rest()
+	})
+	g := start(t, p, to(b))
+	c, err := greeted(g.addr, p)
+	must(t, err)
+	must(t, c.open(together, ""))
+	if p.acknowledged() {
+		_, err = c.hear()
+		must(t, err)
+	}
+	close(said)
+	c.SetReadDeadline(time.Now().Add(20 * time.Millisecond)) // for the server's words to arrive
+	c.Read(make([]byte, 1))
+	must(t, c.say(says))
+	c.Close()
+	must(t, g.outcome(outcome))
+	eventually(t, "the session is counted out", func() bool { return g.Live() == 0 })
+}
+
+// TestABackendThatHangsUp in place of a greeting, or of an answer to the upgrade.
+func TestABackendThatHangsUp(t *testing.T) {
 	for _, p := range protos {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
-			said := make(chan struct{})
 			b := scripted(t, p, func(c *peer) {
-				c.say(p.greeting)
-				if p.hello != "" {
+				if !p.serverFirst() {
 					c.heard()
-					c.say(p.polite()(p.hello))
 				}
-				<-said
-				c.say(goodbyes[p.Name])
-				c.rest()
 			})
-			g := start(t, p, to(b))
-			c, err := greeted(g.addr, p)
+			g := start(t, p, frontNone, backTo(b.addr, starttls.Encrypt))
+			c, err := call(g.addr, p)
 			must(t, err)
-			must(t, c.open(together, ""))
-			if p.acknowledged() {
-				_, err = c.hear()
-				must(t, err)
-			}
-			close(said)
-			c.SetReadDeadline(time.Now().Add(20 * time.Millisecond)) // for the server's words to arrive
-			c.Read(make([]byte, 1))
-			must(t, c.say("evil evil evil"))
-			must(t, g.outcome("injected"))
-			eventually(t, "the session is counted out", func() bool { return g.Live() == 0 })
+			must(t, sorry(c, false))
+			c.Close()
+			must(t, g.outcome("backend-failed"))
 		})
 	}
 }

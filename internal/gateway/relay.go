@@ -31,13 +31,16 @@ func (s *session) pumpClient() error {
 			s.seen()
 		}
 		switch {
-		case errors.Is(err, io.EOF):
+		case err == io.EOF:
 			return s.clientDone()
 		case err != nil:
 			return err
 		}
 	}
 }
+
+// errRefused ends a session in whose protocol a refusal is the last word.
+var errRefused = errors.New("refused, and over")
 
 // errSplice is returned by steps when what follows is spliced.
 var errSplice = errors.New("splice")
@@ -118,7 +121,27 @@ func (s *session) fromClient(m dialect.Message) error {
 		}
 		m = pass
 	}
-	return s.back.Say(m)
+	return s.toServer(m)
+}
+
+// toServer says a message of the client to the server, as it is said on its leg. A question that is
+// none for it is answered by us: with what it has answered to our own, or in our words.
+func (s *session) toServer(m dialect.Message) error {
+	question := m.Kind == dialect.Hello || m.Kind == dialect.Ask
+	said, ok := s.back.Across(m)
+	switch {
+	case ok && !(question && s.back.Crosses() && s.back.caps != nil):
+		return s.back.Say(said)
+	case !question:
+		return s.front.Say(m.Reply(dialect.Other, dialect.Unknown))
+	case s.back.caps == nil:
+		answer := m.Reply(dialect.Caps, dialect.Unknown)
+		answer.Offer = s.offer()
+		return s.front.Say(answer)
+	}
+	answer := *s.back.caps
+	answer.Re, answer.Tag = m.Kind, m.Tag
+	return s.toClient(answer)
 }
 
 // answer says what we say ourselves in place of a server that is dialled late.
@@ -144,8 +167,11 @@ func (s *session) refuse(m dialect.Message, why dialect.Reason) error {
 		why = dialect.TooMuch
 	}
 	err := s.front.Say(m.Reply(dialect.No, why))
-	if why == dialect.TooMuch {
+	switch {
+	case why == dialect.TooMuch:
 		return starttls.ErrTooLong
+	case err == nil && s.front.Over():
+		return errRefused
 	}
 	return err
 }
@@ -252,9 +278,8 @@ func (s *session) stepServer(b *backLeg) (more bool, err error) {
 	return !ok && err == nil, err
 }
 
-// toClient says a message of the server to the client, with our offer of TLS in place of the server's.
-// It is called with mu held.
-func (s *session) toClient(m dialect.Message) error {
+// offer is what we say of TLS to the client. It is called with mu held.
+func (s *session) offer() dialect.Offer {
 	offer := dialect.Unsaid
 	if s.phase == inClear {
 		switch s.route.Front.Level {
@@ -264,7 +289,16 @@ func (s *session) toClient(m dialect.Message) error {
 			offer = dialect.Required
 		}
 	}
-	m = m.Offering(offer)
+	return offer
+}
+
+// toClient says a message of the server to the client, with our offer of TLS in place of the server's.
+// It is called with mu held.
+func (s *session) toClient(m dialect.Message) error {
+	m, ok := s.front.Across(m.Offering(s.offer()))
+	if !ok {
+		return nil
+	}
 	if s.secured != nil || s.back.secured != nil {
 		m = m.Unbound()
 	}

@@ -266,8 +266,9 @@ func (c *conns) close() {
 	}
 }
 
-// ended reports whether err is how a session ends that nothing befell.
-func ended(err error) bool { return err == nil || errors.Is(err, io.EOF) }
+// ended reports whether err is how a session ends that nothing befell: the end of a direction, as it was
+// read. A failure that wraps one, such as that of a handshake, is something else.
+func ended(err error) bool { return err == nil || err == io.EOF }
 
 // hungUpOn reports whether err is a peer that closed with words of ours unread: many clients do not
 // wait for the answer to their goodbye, nor for the end of TLS.

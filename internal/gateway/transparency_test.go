@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -189,6 +190,11 @@ func halfClosed(c *peer, b *peer, clientFirst bool) error {
 	first.closeWrite()
 	if late := second.rest(); late != "" {
 		return fmt.Errorf("before the end came %s", show(late))
+	}
+	if _, secure := second.Conn.(*tls.Conn); secure { // the end is told below TLS as well
+		if n, err := second.wire.Conn.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+			return fmt.Errorf("below TLS came %d bytes, %v", n, err)
+		}
 	}
 	if err := second.say("last words"); err != nil {
 		return err

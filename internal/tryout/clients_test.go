@@ -64,6 +64,15 @@ func TestClients(t *testing.T) {
 			"starttls try-out: select 1\n", "joe logged in\n"},
 		{"mariadb with a database", "mysql", "mariadb --no-defaults -h 127.0.0.1 -P PORT -u joe -psecret --skip-ssl -Ne use\u00a0a;select\u00a01;select\u00a02 any",
 			"starttls try-out: select 1\nstarttls try-out: select 2\n", "joe logged in\n"},
+		{"curl list", "ftp", "curl -sS --user joe:secret ftp://127.0.0.1:PORT/", "-r--r--r-- 1 ftp ftp 187 Jan 01  2026 welcome.txt", "joe logged in\n"},
+		{"curl file", "ftp", "curl -sS --user joe:secret --disable-epsv ftp://127.0.0.1:PORT/welcome.txt", welcomeBody, "joe logged in\n"},
+		{"lftp", "ftp", "lftp -e set ssl:verify-certificate no;cat welcome.txt;exit -u joe,secret 127.0.0.1 -p PORT", welcomeBody, "joe logged in\n"},
+		{"curl", "http", "curl -sS -d x=1 http://127.0.0.1:PORT/any", httpText, ""},
+		{"curl options", "http", "curl -sS -i -X OPTIONS --request-target * http://127.0.0.1:PORT", "HTTP/1.1 200 OK\r\n", ""},
+		{"upsc", "nut", "upsc dummy@127.0.0.1:PORT", "battery.charge: 100\n", ""},
+		{"nbdinfo", "nbd", "nbdinfo nbd://127.0.0.1:PORT/any", "export-size: 1048576 (1M)", ""},
+		{"nbd list", "nbd", "nbdinfo --list nbd://127.0.0.1:PORT", "export=\"zeros\"", ""},
+		{"qemu-img", "nbd", "qemu-img info --image-opts driver=nbd,host=127.0.0.1,port=PORT", "virtual size: 1 MiB", ""},
 		{"ping", "mysql", "mariadb-admin --no-defaults -h 127.0.0.1 -P PORT -u joe -psecret --skip-ssl ping", "mysqld is alive", "joe logged in\n"},
 	} {
 		t.Run(c.server+"/"+c.name, func(t *testing.T) {

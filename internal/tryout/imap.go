@@ -77,7 +77,7 @@ func imapSays(lines ...string) func(*imapConn, []string) (string, error) {
 func (c *imapConn) serve() error {
 	c.say("* OK [%s] %s starttls try-out server", imapCaps, c.name())
 	for {
-		words, ok, err := c.readWords()
+		words, ok, err := c.words("+ Go on\r\n")
 		if err != nil {
 			return err
 		}

@@ -6,13 +6,14 @@ import (
 	"strings"
 )
 
-// imapCommand is the longest command, its literals included.
-const imapCommand = 64 << 10
+// wordsLimit is the longest command, its literals included.
+const wordsLimit = 64 << 10
 
-// readWords reads a command as words; a parenthesis is a word of its own. Literals are asked for and
-// read (RFC 3501 §4.3, RFC 7888). ok is false if the command is malformed. One that is too long fails
-// as a line does that is too long: after a literal that nobody reads the rest could mean anything.
-func (c *imapConn) readWords() (words []string, ok bool, err error) {
+// words reads a command of IMAP, or of its kin, as words; a parenthesis is a word of its own. Literals
+// are asked for with goOn and read (RFC 3501 §4.3, RFC 7888). ok is false if the command is malformed.
+// One that is too long fails as a line does that is too long: after a literal that nobody reads the rest
+// could mean anything.
+func (c *session) words(goOn string) (words []string, ok bool, err error) {
 	ok = true
 	for size := 0; ; {
 		line, err := c.line()
@@ -25,11 +26,11 @@ func (c *imapConn) readWords() (words []string, ok bool, err error) {
 		if literal < 0 {
 			return words, ok, nil
 		}
-		if size += len(line) + literal; size > imapCommand {
+		if size += len(line) + literal; size > wordsLimit {
 			return nil, false, bufio.ErrBufferFull
 		}
 		if wait {
-			c.say("+ Go on")
+			c.w.WriteString(goOn)
 		}
 		text, err := c.take(literal)
 		if err != nil {
@@ -105,4 +106,9 @@ func atomEnd(line string) int {
 		}
 	}
 	return len(line)
+}
+
+// quoted is a text as a quoted string. There are no line ends in it.
+func quoted(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }

@@ -175,7 +175,12 @@ func (c *pop3Conn) message(verb, arg string) string {
 
 // pop3List is an answer of many lines, ending in a lone dot, without the last CRLF (RFC 1939 §3).
 func pop3List(text string, items ...string) string {
-	reply := "+OK " + text + "\r\n"
+	return dotted("+OK "+text, items...)
+}
+
+// dotted is an answer of a line and a text that ends in a lone dot, without the last CRLF.
+func dotted(reply string, items ...string) string {
+	reply += "\r\n"
 	for _, item := range items {
 		lines := bufio.NewScanner(strings.NewReader(item))
 		for lines.Scan() {

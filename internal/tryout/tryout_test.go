@@ -83,7 +83,7 @@ func (k talk) run(t *testing.T) {
 	s, out := newServer(t, k.server)
 	heard := converse(t, s, strings.ReplaceAll(k.say, "\n", "\r\n"))
 	want := strings.Split(strings.TrimSpace(k.hear), "\n")
-	got := strings.Split(strings.TrimSuffix(heard, "\r\n"), "\r\n")
+	got := strings.Split(strings.TrimSuffix(k.lines(heard), "\r\n"), "\r\n")
 	same := func(g, w string) bool {
 		begin, cut := strings.CutSuffix(w, "…")
 		return g == w || cut && strings.HasPrefix(g, begin)
@@ -97,13 +97,16 @@ func (k talk) run(t *testing.T) {
 }
 
 func TestTalks(t *testing.T) {
-	for _, k := range slices.Concat(smtpTalks, imapTalks, pop3Talks) {
+	for _, k := range slices.Concat(smtpTalks, imapTalks, pop3Talks, otherTalks) {
 		t.Run(k.server+"/"+k.name, k.run)
 	}
 }
 
 func TestNewKnowsOnlyItsProtocols(t *testing.T) {
-	for _, name := range []string{"smtp", "lmtp", "imap", "pop3", "ldap", "postgres", "mysql"} {
+	for _, name := range []string{
+		"smtp", "lmtp", "imap", "pop3", "ldap", "postgres", "mysql", "sieve", "nntp", "ftp", "irc", "xmpp", "xmpp-server",
+		"telnet", "nats", "nut", "http", "acap", "mtqp", "nbd",
+	} {
 		newServer(t, name)
 	}
 	if _, ok := New("gopher"); ok {
@@ -116,21 +119,24 @@ func TestNoServerKnowsTLS(t *testing.T) {
 	for server, said := range map[string]string{
 		"smtp": "EHLO x\r\nSTARTTLS\r\n", "lmtp": "LHLO x\r\nSTARTTLS\r\n",
 		"imap": "a CAPABILITY\r\na STARTTLS\r\n", "pop3": "CAPA\r\nSTLS\r\n",
+		"sieve": "CAPABILITY\r\nSTARTTLS\r\n", "nntp": "CAPABILITIES\r\nSTARTTLS\r\n", "ftp": "FEAT\r\nAUTH TLS\r\n",
+		"acap": "a STARTTLS\r\n", "mtqp": "STARTTLS try.test\r\n",
 	} {
 		s, _ := newServer(t, server)
 		heard := converse(t, s, said)
 		_, refusal, _ := strings.Cut(heard, "not known")
-		if strings.Contains(heard, "STARTTLS") || strings.Contains(heard, "STLS") || refusal == heard {
+		if strings.Contains(heard, "STARTTLS") || strings.Contains(heard, "STLS") || strings.Contains(heard, "AUTH TLS") || refusal == heard {
 			t.Errorf("%s: %q", server, heard)
 		}
 	}
 }
 
 func TestLongLinesEndTheConnection(t *testing.T) {
-	for server, last := range map[string]string{"smtp": "500 ", "lmtp": "500 ", "imap": "* BYE ", "pop3": "-ERR "} {
+	for server, last := range map[string]string{"smtp": "500 ", "lmtp": "500 ", "imap": "* BYE ", "pop3": "-ERR ",
+		"sieve": "BYE ", "nntp": "400 ", "ftp": "500 ", "acap": "* BYE ", "mtqp": "-BAD ", "nats": "-ERR "} {
 		s, _ := newServer(t, server)
 		heard := converse(t, s, strings.Repeat("x", 1<<20))
-		if lines := strings.Split(heard, "\r\n"); len(lines) != 3 || !strings.HasPrefix(lines[1], last) {
+		if lines := strings.Split(heard, "\r\n"); len(lines) < 3 || !strings.HasPrefix(lines[len(lines)-2], last) {
 			t.Errorf("%s: %q", server, heard)
 		}
 	}
@@ -253,7 +259,7 @@ func TestPipeDeadlineWakesReader(t *testing.T) {
 // FuzzServe looks for a client that makes a server panic or hang.
 func FuzzServe(f *testing.F) {
 	for i, p := range protocols {
-		for _, k := range slices.Concat(smtpTalks, imapTalks, pop3Talks) {
+		for _, k := range slices.Concat(smtpTalks, imapTalks, pop3Talks, otherTalks) {
 			if k.server == p.name {
 				f.Add(uint8(i), []byte(strings.ReplaceAll(k.say, "\n", "\r\n")))
 			}

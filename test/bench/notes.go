@@ -2,8 +2,7 @@
 
 package main
 
-// notes is what one must know to read the table. What is said of stunnel and nginx was seen in their
-// traffic, not only in their manuals.
+// notes is what one must know to read the table.
 const notes = `
 Medians of all rounds; the rounds of the three take turns. Ratios are turned so that more than 1 is good
 for the gateway; spread is half the distance between its best and its worst round. CPU is user and system
@@ -12,13 +11,12 @@ time of the proxy's processes alone: where clients and proxy share few cores, it
 - Client and backend are this program. Every session is new: TCP, EHLO or CAPABILITY, STARTTLS, a full
   TLS 1.3 handshake with an ECDSA P-256 certificate, then EHLO and QUIT (SMTP) or LOGIN, NOOP and LOGOUT
   (IMAP). The backend speaks no TLS.
-- stunnel waits 200 ms before its greeting for a client that begins with TLS at once; it answers EHLO and
-  CAPABILITY before TLS itself, and connects to the backend for each session. Its sockets are blocking,
-  one thread for each session. Its log is at its default level.
-- nginx connects to the backend only for work: in SMTP here never, it answers everything itself; in IMAP
-  after the login, for which it first asks the authentication server, HTTP in the same process. Its short
-  lines wait for the client's delayed ACK (Nagle), some 40 ms, which many clients at once hide. It runs as
-  many workers as there are cores.
+- stunnel waits 200 ms before its greeting for a client that begins with TLS at once; it answers EHLO
+  before TLS itself, and connects to the backend for each session. Its log is at its default level.
+- nginx connects to the backend only for work: in SMTP, where that is the first recipient, never here, so
+  it does less than the others; in IMAP after the login, for which it first asks the authentication server,
+  HTTP in the same process. Its first answer inside TLS comes some 40 ms late, when the client's delayed
+  ACK is there (Nagle), which many clients at once hide. It runs as many workers as there are cores.
 - The gateway connects to the backend for each session and passes each message on. Its log is on.
 - Bulk and round trips are inside IMAP sessions after the login: from there on all three only copy.
 - Memory is PSS of all processes of the proxy with the sessions less that without, divided by their

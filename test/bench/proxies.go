@@ -3,14 +3,16 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
-	"net"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -80,8 +82,8 @@ func (b *bench) start(s *scope, name string) (p *proxy, err error) {
 	return p, nil
 }
 
-// startStunnel starts stunnel with the cipher that the others choose, and its default log: two or three
-// lines for each session. nginx and the gateway write one or two.
+// startStunnel starts stunnel with its default log; nginx and the gateway write one or two lines for each
+// session.
 func (b *bench) startStunnel(s *scope, p *proxy, protocol, back string) {
 	st := peer.StartStunnel(s, peer.StunnelOptions{
 		Protocol: protocol, Backend: back, Cert: b.pki.Server, Debug: "notice",
@@ -90,9 +92,9 @@ func (b *bench) startStunnel(s *scope, p *proxy, protocol, back string) {
 }
 
 func (b *bench) startGateway(s *scope, p *proxy, program, protocol, back string) {
-	addr := freeAddr(s)
+	// The gateway chooses the port: one that we had found free could be another's by now.
 	args := []string{
-		"gateway", protocol + "://" + addr, protocol + "://" + back + "?tls=none",
+		"gateway", protocol + "://127.0.0.1:0", protocol + "://" + back + "?tls=none",
 		"--cert", b.pki.Server.CertFile, "--key", b.pki.Server.KeyFile,
 		"--max-connections", strconv.Itoa(idleLimit), "--max-per-address", strconv.Itoa(idleLimit),
 	}
@@ -106,6 +108,8 @@ func (b *bench) startGateway(s *scope, p *proxy, program, protocol, back string)
 	if b.self != "" && program == b.build {
 		cmd.Env = append(os.Environ(), selfEnv+"="+filepath.Join(b.self, protocol))
 	}
+	out, err := cmd.StdoutPipe()
+	s.check(err)
 	s.check(startLocked(cmd))
 	s.Cleanup(func() {
 		cmd.Process.Signal(syscall.SIGTERM) // sessions may end: none is left by now
@@ -113,18 +117,25 @@ func (b *bench) startGateway(s *scope, p *proxy, program, protocol, back string)
 		cmd.Wait()
 		kill.Stop()
 	})
-	p.addrs[protocol], p.groups[protocol] = addr, cmd.Process.Pid
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		conn, err := net.Dial("tcp4", addr)
-		if err == nil {
-			conn.Close()
-			return
-		}
-		if time.Now().After(end) {
-			said, _ := os.ReadFile(log.Name())
-			s.Fatalf("the gateway does not answer: %v\n%s", err, said)
-		}
+	addr, err := listening(out)
+	if err != nil {
+		said, _ := os.ReadFile(log.Name())
+		s.Fatalf("the gateway does not start: %w\n%s", err, said)
 	}
+	p.addrs[protocol], p.groups[protocol] = addr, cmd.Process.Pid
+}
+
+// listening returns the address that the gateway tells on its first line, "listening  smtp://ADDRESS (…".
+func listening(out io.Reader) (string, error) {
+	r := bufio.NewReader(out)
+	line, err := r.ReadString('\n')
+	go io.Copy(io.Discard, r)
+	_, addr, _ := strings.Cut(line, "://")
+	addr, _, _ = strings.Cut(addr, " ")
+	if err == nil && addr == "" {
+		err = fmt.Errorf("it says %q", line)
+	}
+	return addr, err
 }
 
 // starter is the thread that starts gateways. The kernel sends Pdeathsig when the thread that started a
@@ -144,13 +155,6 @@ func startLocked(cmd *exec.Cmd) error {
 	done := make(chan error)
 	starter <- func() { done <- cmd.Start() }
 	return <-done
-}
-
-func freeAddr(s *scope) string {
-	ln, err := net.Listen("tcp4", "127.0.0.1:0")
-	s.check(err)
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // buildGateway returns the gateway's program, built from this source; with -self, that is this program.
@@ -181,5 +185,3 @@ func version(name string) string {
 	}
 	return firstLines(exec.Command("/usr/sbin/nginx", "-V"), 3)
 }
-
-func (p *proxy) String() string { return fmt.Sprintf("%s %v", p.name, p.addrs) }

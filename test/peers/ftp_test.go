@@ -28,7 +28,7 @@ var transfers = []transfer{
 // lftp runs commands in a session at addr.
 func lftp(t *testing.T, pki *peer.PKI, addr, user, settings, commands string) (string, int) {
 	t.Helper()
-	script := fmt.Sprintf("set ssl:ca-file %s; set net:max-retries 1; set net:timeout 15; set cmd:fail-exit yes; %s; open -u %s ftp://%s; %s",
+	script := fmt.Sprintf("set ssl:ca-file %s; set net:max-retries 2; set net:reconnect-interval-base 1; set net:reconnect-interval-max 1; set net:timeout 15; set cmd:fail-exit yes; %s; open -u %s ftp://%s; %s",
 		pki.CAFile, settings, user, addr, commands)
 	return peer.Run(t, 4*limit, nil, "lftp", "-c", script)
 }
