@@ -16,13 +16,12 @@ type acapItem struct {
 // cutACAP cuts a greeting into "* ACAP", its capabilities and the line end (RFC 2244 §8). Parentheses
 // in strings are text.
 func cutACAP(line string) (head string, items []acapItem, tail string, ok bool) {
-	head, tail = line, line[len(line):]
 	if i := strings.IndexByte(line, '('); i >= 0 {
-		head, tail = strings.TrimRight(line[:i], " "), line[len(strings.TrimRight(line[:i], " ")):]
+		head = strings.TrimRight(line[:i], " ")
 	} else {
 		head = strings.TrimRight(line, " \r\n")
-		tail = line[len(head):]
 	}
+	tail = line[len(head):]
 	for {
 		rest := strings.TrimLeft(tail, " ")
 		if len(rest) == len(tail) || rest == "" || rest[0] != '(' {
