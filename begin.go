@@ -80,6 +80,10 @@ func (l *Leg) shake(ctx context.Context, conn net.Conn, config *tls.Config, inBa
 	secured := side(conn, Strict(config, l.Dialect))
 	if err := secured.HandshakeContext(ctx); err != nil {
 		l.Conn.Close()
+		// A server that speaks in the clear behind its go-ahead may do so in a segment of its own.
+		if _, clear := errors.AsType[tls.RecordHeaderError](err); clear && inBand && l.we == dialect.Client {
+			return nil, l.fail(dialect.Upgrade, fmt.Errorf("%w, %w: %w", ErrInjected, ErrTLS, err))
+		}
 		if l.Injected() > 0 {
 			return nil, l.fail(dialect.Upgrade, fmt.Errorf("%w, %w: %w", ErrInjected, ErrTLS, err))
 		}

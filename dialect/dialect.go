@@ -237,6 +237,9 @@ type Dialect struct {
 	// Early says that the greeting holds what a later login needs (an APOP stamp, a salt), so that a
 	// gateway must have the server's own and cannot dial after TLS.
 	Early bool
+	// Alone says that clients want to read the offer before all else, and nothing behind it until they
+	// have answered.
+	Alone bool
 	// Fresh says that TLS begins a new session, so that a gateway that has dialled before must dial anew.
 	Fresh bool
 	// Named says that the Name of a Hello or an Upgrade is the host that the client asks for, so that a

@@ -11,6 +11,7 @@ var Telnet = Dialect{
 	Spec:    "draft-altman-telnet-starttls-02",
 	Schemes: []Scheme{{Name: "telnet", Port: 23}, {Name: "telnets", Port: 992, Implicit: true}},
 	Script:  script("G u R | G"),
+	Alone:   true, // openssl reads once, and takes nothing but the offer
 	Fresh:   true, // all options are negotiated anew
 	Limit:   4 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&telnet{inside: inside}, we} },

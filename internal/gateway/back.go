@@ -92,6 +92,7 @@ func (s *session) sayGreeting(m *dialect.Message) error {
 	if m.Raw == nil { // ours: it lists nothing
 		return s.front.Say(*m)
 	}
+	s.out.Add(int64(len(m.Raw)))
 	return s.toClient(*m)
 }
 

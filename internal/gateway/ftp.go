@@ -14,7 +14,7 @@ import (
 	"starttls/dialect"
 )
 
-// ftpChannels carries the data connections of an FTP session through the gateway, each in the clear or
+// channels carries the data connections of an FTP session through the gateway, each in the clear or
 // protected on either leg (RFC 4217 §7). Who waits for a connection is told where we wait instead; the
 // other end of each must have the address of its control connection, so that neither a server nor a
 // client can make us connect to a third host (RFC 2577).
@@ -23,7 +23,7 @@ import (
 // PROT says; where TLS is demanded nothing is transferred without it. PBSZ and PROT are answered here.
 //
 // Its fields are guarded by the session's mu.
-type ftpChannels struct {
+type channels struct {
 	s       *session
 	sized   bool         // PBSZ was said
 	private bool         // towards the client
@@ -38,19 +38,19 @@ const dataWait = time.Minute
 // ftpTransfers are the commands that use a data connection.
 var ftpTransfers = []string{"RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"}
 
-func newFTPChannels(s *session) *ftpChannels {
-	return &ftpChannels{s: s, private: s.route.Front.Implicit}
+func newChannels(s *session) *channels {
+	return &channels{s: s, private: s.route.Front.Implicit}
 }
 
 // upgraded is told the client's upgrade. Old mechanisms mean data as well; TLS means that PROT is to
 // be said anew (RFC 4217 §4).
-func (f *ftpChannels) upgraded(m dialect.Message) {
+func (f *channels) upgraded(m dialect.Message) {
 	f.sized, f.private = false, dialect.FTPPrivate(m.Text)
 }
 
 // opened asks a server on whose control connection TLS has begun to protect data as well. It is called
 // before the server's pump has begun.
-func (f *ftpChannels) opened(b *backLeg) error {
+func (f *channels) opened(b *backLeg) error {
 	if b.secured == nil {
 		return nil
 	}
@@ -74,7 +74,7 @@ func (f *ftpChannels) opened(b *backLeg) error {
 
 // fromClient looks at a message that is to be passed on: what is passed on in its place, or what is
 // answered here.
-func (f *ftpChannels) fromClient(m dialect.Message) (pass dialect.Message, answer string) {
+func (f *channels) fromClient(m dialect.Message) (pass dialect.Message, answer string) {
 	f.asked = m.Name
 	switch {
 	case m.Name == "PBSZ":
@@ -91,7 +91,7 @@ func (f *ftpChannels) fromClient(m dialect.Message) (pass dialect.Message, answe
 }
 
 // protect answers PROT (RFC 2228 §3, RFC 4217 §9).
-func (f *ftpChannels) protect(level string) string {
+func (f *channels) protect(level string) string {
 	switch {
 	case !f.sized:
 		return "503 PBSZ first\r\n"
@@ -108,7 +108,7 @@ func (f *ftpChannels) protect(level string) string {
 }
 
 // active waits for the server in place of the client and tells the server so.
-func (f *ftpChannels) active(m dialect.Message) (pass dialect.Message, answer string) {
+func (f *channels) active(m dialect.Message) (pass dialect.Message, answer string) {
 	parse := dialect.ParsePORT
 	if m.Name == "EPRT" {
 		parse = dialect.ParseEPRT
@@ -138,7 +138,7 @@ func (f *ftpChannels) active(m dialect.Message) (pass dialect.Message, answer st
 }
 
 // fromServer looks at an answer: where the server waits, we wait in its place.
-func (f *ftpChannels) fromServer(m dialect.Message) dialect.Message {
+func (f *channels) fromServer(m dialect.Message) dialect.Message {
 	told, ok := dialect.ParsePASV(m.Text)
 	if f.asked == "EPSV" {
 		told, ok = dialect.ParseEPSV(m.Text)
@@ -169,7 +169,7 @@ func (f *ftpChannels) fromServer(m dialect.Message) dialect.Message {
 
 // wait listens where control ends, for one connection from its other end, and hands it to got in a
 // goroutine of its own. What was waited for before is forgotten.
-func (f *ftpChannels) wait(control net.Conn, got func(net.Conn)) (dialect.FTPAddr, error) {
+func (f *channels) wait(control net.Conn, got func(net.Conn)) (dialect.FTPAddr, error) {
 	f.forget()
 	local, peer := addrOf(control.LocalAddr()), addrOf(control.RemoteAddr())
 	ln, err := net.Listen("tcp", net.JoinHostPort(local.String(), "0"))
@@ -182,7 +182,7 @@ func (f *ftpChannels) wait(control net.Conn, got func(net.Conn)) (dialect.FTPAdd
 	return dialect.FTPAddr{Host: local.String(), Port: uint16(ln.Addr().(*net.TCPAddr).Port)}, nil
 }
 
-func (f *ftpChannels) runWait(ln net.Listener, peer netip.Addr, got func(net.Conn)) {
+func (f *channels) runWait(ln net.Listener, peer netip.Addr, got func(net.Conn)) {
 	defer ln.Close()
 	for {
 		conn, err := ln.Accept()
@@ -199,7 +199,7 @@ func (f *ftpChannels) runWait(ln net.Listener, peer netip.Addr, got func(net.Con
 }
 
 // dial connects from where control ends.
-func (f *ftpChannels) dial(addr string, control net.Conn) (net.Conn, error) {
+func (f *channels) dial(addr string, control net.Conn) (net.Conn, error) {
 	from := net.TCPAddrFromAddrPort(netip.AddrPortFrom(addrOf(control.LocalAddr()), 0))
 	d := net.Dialer{Timeout: dataWait, LocalAddr: from}
 	return d.DialContext(f.s.ctx, "tcp", addr)
@@ -207,7 +207,7 @@ func (f *ftpChannels) dial(addr string, control net.Conn) (net.Conn, error) {
 
 // carry shakes hands on the legs that are protected and copies both ways to the end. In FTP the client
 // is the client of TLS on data connections as well, whoever opened them (RFC 4217 §7).
-func (f *ftpChannels) carry(client, server net.Conn) {
+func (f *channels) carry(client, server net.Conn) {
 	stop := context.AfterFunc(f.s.ctx, func() { client.Close(); server.Close() })
 	defer stop()
 	defer client.Close()
@@ -242,7 +242,7 @@ func (f *ftpChannels) carry(client, server net.Conn) {
 }
 
 // copy copies one direction and ends it. When it breaks, both do.
-func (f *ftpChannels) copy(to, from net.Conn, count *atomic.Int64) {
+func (f *channels) copy(to, from net.Conn, count *atomic.Int64) {
 	err := f.s.copy(to, from, count)
 	closeWrite(to)
 	if !ended(err) {
@@ -263,7 +263,7 @@ func shakeData(conn net.Conn, deadline time.Time) error {
 }
 
 // forget stops waiting for a data connection. It is called with mu held, or at the session's end.
-func (f *ftpChannels) forget() {
+func (f *channels) forget() {
 	if f.waiting != nil {
 		f.waiting.Close()
 	}

@@ -281,7 +281,7 @@ func (s *session) stepServer(b *backLeg) (more bool, err error) {
 // offer is what we say of TLS to the client. It is called with mu held.
 func (s *session) offer() dialect.Offer {
 	offer := dialect.Unsaid
-	if s.phase == inClear {
+	if s.phase == inClear && !s.offered {
 		switch s.route.Front.Level {
 		case starttls.May:
 			offer = dialect.Offered

@@ -43,11 +43,12 @@ type session struct {
 	phase    phase
 	certFor  string         // the host that the client asked for when it began TLS
 	greeted  bool           // the client was greeted
+	offered  bool           // before the server said anything: it is not said again
 	working  bool           // the client's first real work was passed on
 	messages int            // from the client
 	refusals int            // said to the client
 	refused  dialect.Reason // the last of them
-	channels *ftpChannels   // of a dialect that has them
+	channels *channels      // of a dialect that has them
 }
 
 // phase is how far a session has come.
@@ -75,7 +76,7 @@ func newSession(g *Gateway, conn net.Conn) *session {
 	s.ctx, s.end = context.WithCancelCause(context.Background())
 	s.addr = addrOf(conn.RemoteAddr())
 	if g.route.Dialect.Channels {
-		s.channels = newFTPChannels(s)
+		s.channels = newChannels(s)
 	}
 	return s
 }
@@ -174,10 +175,31 @@ func (s *session) greet() error {
 	case s.late():
 		s.greeted = true
 		return s.front.Say(dialect.Message{Kind: dialect.Greeting, Name: s.route.Back.Name, Offer: dialect.Required})
+	case s.route.Dialect.Alone && s.offer() == dialect.Offered:
+		return s.offerAlone()
 	default:
 		return s.connect(dialect.Message{})
 	}
 }
+
+// offerAlone makes the offer before the server says anything, and gives the client a moment to answer.
+// It is called with mu held, when nobody else works on the session.
+func (s *session) offerAlone() error {
+	if err := s.front.Say(dialect.Message{Kind: dialect.Greeting, Name: s.route.Back.Name, Offer: s.offer()}); err != nil {
+		return err
+	}
+	s.offered = true
+	s.conns.front.SetReadDeadline(time.Now().Add(offerWait))
+	err := s.front.Fill()
+	s.conns.front.SetReadDeadline(time.Time{})
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || err == io.EOF {
+		return s.connect(dialect.Message{})
+	}
+	return err
+}
+
+// offerWait is how long the server's first words wait for the answer to an offer that stands alone.
+const offerWait = time.Second
 
 // late reports whether the client is met by us alone: TLS is demanded of it, has not begun, and nothing
 // that the server could say before is needed. It is called with mu held.

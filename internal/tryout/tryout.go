@@ -2,7 +2,8 @@
 //
 // They speak in the clear and have no word for TLS: the gateway in front puts TLS in. A client can say
 // hello, log in with any name and any password, do the obvious first thing, and leave. What a server
-// of mail is sent it keeps in memory for a while; nothing else is changed by anyone.
+// of mail is sent it keeps in memory for a while, and scripts as long as their connection lives; nothing
+// else is changed by anyone.
 //
 // All that a client can send is bounded: lines, messages, what is kept, and the time it may be silent.
 package tryout

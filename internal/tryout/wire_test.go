@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -33,7 +34,7 @@ func bytesOf(text string) string {
 }
 
 func TestWires(t *testing.T) {
-	for _, w := range wires {
+	for _, w := range slices.Concat(wires, nbdWires) {
 		t.Run(w.server+"/"+w.name, func(t *testing.T) {
 			s, out := newServer(t, w.server)
 			heard := converse(t, s, bytesOf(w.say))
@@ -92,17 +93,6 @@ var wires = []wire{
 	{"postgres", "cancel", "00 00 00 10 04 d2 16 2e 00 00 00 01 00 00 00 01", "", ""},
 	{"postgres", "endless requests", strings.Repeat("00 00 00 08 04 d2 16 2f", 9), "'NNN'", ""},
 
-	{"nbd", "by INFO and GO", "00 00 00 03" + nbdOpt("06", "00 00 00 01 'x' 00 00") + nbdOpt("03", "") + nbdOpt("05", "") + nbdOpt("07", "00 00 00 00 00 00") +
-		nbdAsk("00 00", "00 00 00 00 00 0f ff ff", "01") + nbdAsk("00 00", "00 00 00 00 00 0f ff ff", "02") + nbdAsk("00 01", "00 00 00 00 00 00 00 00", "01") + "00" + nbdAsk("00 02", "00 00 00 00 00 00 00 00", "00") + "'more'",
-		nbdHello + nbdSays("06", "00 00 00 03", "00 00 00 00 00 00 00 10 00 00 00 03") + nbdSays("06", "00 00 00 01", "") +
-			nbdSays("03", "00 00 00 02", "00 00 00 05 'zeros'") + nbdSays("03", "00 00 00 01", "") + nbdSays("05", "80 00 00 01", "") +
-			nbdSays("07", "00 00 00 03", "00 00 00 00 00 00 00 10 00 00 00 03") + nbdSays("07", "00 00 00 01", "") +
-			nbdDone("00") + "00" + nbdDone("16") + nbdDone("01"), ""},
-	{"nbd", "by name", "00 00 00 01" + nbdOpt("01", "'any'") + "'no request'" + strings.Repeat("00", 18),
-		nbdHello + "00 00 00 00 00 10 00 00 00 03" + strings.Repeat("00", 124), ""},
-	{"nbd", "gives up", "00 00 00 03" + nbdOpt("07", "00 00 00 09 00 00") + nbdOpt("02", "") + "'more'",
-		nbdHello + nbdSays("07", "80 00 00 03", "") + nbdSays("02", "00 00 00 01", ""), ""},
-
 	{"mysql", "out of order", "01 00 00 07 01", mysqlHello + "21 00 00 01 ff 84 04 '#08S01Got packets out of order'", ""},
 	{"mysql", "asks for TLS", "20 00 00 01 00 0a 00 00" + strings.Repeat("00", 28), mysqlHello + "16 00 00 02 ff 13 04 '#08S01Bad handshake'", ""},
 	{"mysql", "login, ping, what is not known, quit",
@@ -118,22 +108,6 @@ var wires = []wire{
 
 const mysqlHello = "62 00 00 00 0a '5.5.5-10.11.0-starttls-try-out' 00 01 00 00 00 'starttls' 00 09 a2 2d 02 00 08 00 15" +
 	"00 00 00 00 00 00 00 00 00 00 '-try-out-20b' 00 'mysql_native_password' 00"
-
-const nbdHello = "'NBDMAGICIHAVEOPT' 00 03"
-
-func nbdOpt(option, data string) string {
-	return fmt.Sprintf("'IHAVEOPT' 00 00 00 %s 00 00 00 %02x", option, len(bytesOf(data))) + data
-}
-
-func nbdSays(option, kind, data string) string {
-	return fmt.Sprintf("00 03 e8 89 04 55 65 a9 00 00 00 %s %s 00 00 00 %02x", option, kind, len(bytesOf(data))) + data
-}
-
-func nbdAsk(kind, from, size string) string {
-	return "25 60 95 13 00 00" + kind + "'cookie!!'" + from + "00 00 00" + size
-}
-
-func nbdDone(failure string) string { return "67 44 66 98 00 00 00" + failure + "'cookie!!'" }
 
 func mysqlOK(number string) string { return "07 00 00 " + number + " 00 00 00 02 00 00 00" }
 

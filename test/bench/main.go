@@ -88,7 +88,7 @@ type size struct {
 
 var (
 	fullSize  = size{sessions: 1500 * time.Millisecond, bulk: 512 << 20, idle: 1000, trips: 4000}
-	quickSize = size{sessions: 700 * time.Millisecond, bulk: 128 << 20, idle: 400, trips: 1000}
+	quickSize = size{sessions: 500 * time.Millisecond, bulk: 96 << 20, idle: 300, trips: 1000}
 )
 
 // parts are what can be measured, in order. On a slow machine a part ends when its time is over, with

@@ -33,7 +33,9 @@ func pubsub(t *testing.T, addr string, trust *tls.Config) {
 	}
 }
 
-func trusting(pki *peer.PKI) *tls.Config { return &tls.Config{RootCAs: pki.Pool, ServerName: "localhost"} }
+func natsTrust(pki *peer.PKI) *tls.Config {
+	return &tls.Config{RootCAs: pki.Pool, ServerName: "localhost"}
+}
 
 func TestNATSGetsTLSInFront(t *testing.T) {
 	t.Parallel()
@@ -41,7 +43,7 @@ func TestNATSGetsTLSInFront(t *testing.T) {
 	server := peer.StartNATS(t, peer.NATSOptions{Mode: peer.ModePlain})
 	for _, level := range []string{"may", "encrypt"} {
 		g := begin(t, pki, "nats://127.0.0.1:0?tls="+level, "nats://"+server.Addr)
-		pubsub(t, g.Addr, trusting(pki))
+		pubsub(t, g.Addr, natsTrust(pki))
 		g.logged("outcome=tls", "dialect=nats")
 		g.quiet()
 	}
