@@ -39,7 +39,8 @@ func NewLeg(conn net.Conn, d *dialect.Dialect, we dialect.Side, inside bool) *Le
 // firstBuf holds buffers of the size with which every leg begins.
 var firstBuf = sync.Pool{New: func() any { return new([firstSize]byte) }}
 
-const firstSize = 4 << 10
+// firstSize holds nearly every message; a leg that waits for one keeps it.
+const firstSize = 1 << 10
 
 // Next cuts the next message off what was read. ok is false when more bytes are needed. The message's
 // Raw is good until the next Fill.

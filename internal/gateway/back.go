@@ -113,7 +113,7 @@ var errAnew = errors.New("to be dialled anew")
 func (s *session) open(level starttls.Level) (*backLeg, *dialect.Message, error) {
 	ctx, cancel := context.WithTimeoutCause(s.ctx, min(maxBack, s.route.Timeout), errBackTimeout)
 	defer cancel()
-	conn, err := s.dial(ctx, s.conns.front.RemoteAddr())
+	conn, err := s.dial(ctx, s.conns.front)
 	if err != nil {
 		return nil, nil, err
 	}

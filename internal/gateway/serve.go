@@ -19,7 +19,7 @@ type Gateway struct {
 	mu     sync.Mutex
 	live   map[*session]struct{}
 	byAddr map[netip.Addr]int
-	own    map[string]bool // local addresses of our connections to the backend
+	own    map[ends]bool // our connections to the backend, as who accepts them sees them
 }
 
 // New returns a gateway for the route.
@@ -28,7 +28,7 @@ func New(r Route) *Gateway {
 		route:  r.withDefaults(),
 		live:   make(map[*session]struct{}),
 		byAddr: make(map[netip.Addr]int),
-		own:    make(map[string]bool),
+		own:    make(map[ends]bool),
 	}
 }
 
@@ -164,9 +164,9 @@ var (
 )
 
 // dial opens the connection to the backend. A session that was itself opened by this route is a loop.
-func (g *Gateway) dial(ctx context.Context, from net.Addr) (net.Conn, error) {
+func (g *Gateway) dial(ctx context.Context, client net.Conn) (net.Conn, error) {
 	g.mu.Lock()
-	loop := g.own[from.String()]
+	loop := g.own[ends{client.RemoteAddr().String(), client.LocalAddr().String()}]
 	g.mu.Unlock()
 	if loop {
 		return nil, errLoop
@@ -177,11 +177,17 @@ func (g *Gateway) dial(ctx context.Context, from net.Addr) (net.Conn, error) {
 	}
 	if _, isTCP := conn.(*net.TCPConn); isTCP {
 		g.mu.Lock()
-		g.own[conn.LocalAddr().String()] = true
+		g.own[endsOf(conn)] = true
 		g.mu.Unlock()
 	}
 	return conn, nil
 }
+
+// ends are the addresses of who opened a connection and of who accepted it. One of them alone names no
+// connection: the kernel gives a client's port to a connection of ours too, if that goes elsewhere.
+type ends struct{ opened, accepted string }
+
+func endsOf(conn net.Conn) ends { return ends{conn.LocalAddr().String(), conn.RemoteAddr().String()} }
 
 // hungUp forgets a connection made by dial.
 func (g *Gateway) hungUp(conn net.Conn) {
@@ -189,6 +195,6 @@ func (g *Gateway) hungUp(conn net.Conn) {
 		return
 	}
 	g.mu.Lock()
-	delete(g.own, conn.LocalAddr().String())
+	delete(g.own, endsOf(conn))
 	g.mu.Unlock()
 }

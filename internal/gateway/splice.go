@@ -5,19 +5,24 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"starttls"
 )
 
-// The two sizes of a read. A session that is idle waits with the small one on its stack, which is what
-// keeps ten thousand of them cheap; one that moves bulk borrows the large one, which holds a full TLS
-// record of 16 KiB and, from a socket, four.
+// The sizes of a read. What waits costs memory ten thousand times: a socket is waited for without any
+// buffer, and a connection inside TLS with the small one. What moves bulk borrows a large one: from a
+// socket as much as comes, inside TLS a full record (RFC 8446 §5.1), which is all that one read gives.
 const (
-	smallRead = 1 << 10
-	largeRead = 64 << 10
+	socketRead = 64 << 10
+	smallRead  = 1 << 10
+	recordRead = 16 << 10
 )
 
-var largeBuffers = sync.Pool{New: func() any { return new([largeRead]byte) }}
+var (
+	socketBuffers = sync.Pool{New: func() any { return new([socketRead]byte) }}
+	recordBuffers = sync.Pool{New: func() any { return new([recordRead]byte) }}
+)
 
 // splice writes what was read from a leg and not taken as a message, and then all that follows, until
 // the end of that direction, which is io.EOF. It counts the bytes.
@@ -33,9 +38,14 @@ func (s *session) splice(to net.Conn, from *starttls.Leg, count *atomic.Int64) e
 
 // copy writes what is read until that fails, at the end with io.EOF.
 func (s *session) copy(to, from net.Conn, count *atomic.Int64) error {
-	var small [smallRead]byte
+	if socket, ok := from.(syscall.Conn); ok && canReadNow {
+		if raw, err := socket.SyscallConn(); err == nil {
+			return s.copySocket(to, raw, count)
+		}
+	}
+	small := make([]byte, smallRead)
 	for {
-		n, err := s.move(to, from, small[:], count)
+		n, err := s.move(to, from, small, count)
 		if n == len(small) && err == nil {
 			err = s.bulk(to, from, count)
 		}
@@ -45,13 +55,45 @@ func (s *session) copy(to, from net.Conn, count *atomic.Int64) error {
 	}
 }
 
-// bulk moves large pieces for as long as they come.
+// bulk moves records for as long as they are full.
 func (s *session) bulk(to, from net.Conn, count *atomic.Int64) error {
-	large := largeBuffers.Get().(*[largeRead]byte)
-	defer largeBuffers.Put(large)
+	record := recordBuffers.Get().(*[recordRead]byte)
+	defer recordBuffers.Put(record)
 	for {
-		n, err := s.move(to, from, large[:], count)
-		if err != nil || n < smallRead {
+		n, err := s.move(to, from, record[:], count)
+		if err != nil || n < len(record) {
+			return err
+		}
+	}
+}
+
+// copySocket copies from a socket, with a buffer only while there is something in it.
+func (s *session) copySocket(to io.Writer, from syscall.RawConn, count *atomic.Int64) error {
+	for {
+		var buf *[socketRead]byte
+		var n int
+		var err error
+		werr := from.Read(func(fd uintptr) bool {
+			buf = socketBuffers.Get().(*[socketRead]byte)
+			if n, err = readNow(fd, buf[:]); err == errNotNow {
+				socketBuffers.Put(buf)
+				buf = nil
+				return false
+			}
+			return true
+		})
+		s.seen()
+		if n > 0 {
+			count.Add(int64(n))
+			_, werr = to.Write(buf[:n])
+		}
+		if buf != nil {
+			socketBuffers.Put(buf)
+		}
+		if werr != nil {
+			return werr
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -52,6 +53,15 @@ func (c *lineConn) until(want string) string {
 	}
 }
 
+// ended waits for the server to close, and closes.
+func (c *lineConn) ended() {
+	c.t.Helper()
+	if rest, err := io.ReadAll(c.in); err != nil {
+		c.t.Errorf("not closed, but %q: %v", rest, err)
+	}
+	c.Close()
+}
+
 // irssi registers and quits, on a terminal of its own (script makes one), and must succeed. It returns
 // what it saw.
 func irssi(t *testing.T, port, how string) string {
@@ -87,6 +97,7 @@ func chats(t *testing.T, addr string) {
 	}
 	c.say("QUIT\r\n")
 	c.until("ERROR :")
+	c.ended()
 }
 
 func TestIRCGetsTLSInFront(t *testing.T) {
@@ -123,6 +134,7 @@ func TestIRCClientsWithoutTLS(t *testing.T) {
 		}
 		c.say("QUIT\r\n")
 		c.until("ERROR :")
+		c.ended()
 		g.logged("outcome=refused", "dialect=irc")
 	})
 }

@@ -31,6 +31,7 @@ func pubsub(t *testing.T, addr string, trust *tls.Config) {
 	if got := c.until("six by seven"); got != body+"\r\n" {
 		t.Errorf("%d bytes came back", len(got))
 	}
+	c.Close()
 }
 
 func natsTrust(pki *peer.PKI) *tls.Config {
@@ -65,6 +66,7 @@ func TestNATSClientsWithoutTLS(t *testing.T) {
 		contains(t, c.until("INFO {"), `"tls_required":true`)
 		c.say("CONNECT {}\r\n")
 		c.until("-ERR 'Secure Connection - TLS Required'")
+		c.ended()
 		g.logged("outcome=refused", "dialect=nats")
 	})
 }

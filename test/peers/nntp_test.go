@@ -49,6 +49,7 @@ func newsInFront(t *testing.T, pki *peer.PKI, addr string, article, post string)
 	c.until("483 Encryption or stronger authentication required")
 	c.say("QUIT\r\n")
 	c.until("205 ")
+	c.ended()
 	g.logged("outcome=refused", "dialect=nntp")
 }
 

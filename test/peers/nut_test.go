@@ -38,6 +38,7 @@ func TestNUTClientsWithoutTLS(t *testing.T) {
 		c.until(answer)
 		c.say("LOGOUT\n")
 		c.until("OK Goodbye")
+		c.ended()
 		g.logged("outcome=clear", "dialect=nut")
 		g.quiet()
 	})
@@ -52,6 +53,7 @@ func TestNUTClientsWithoutTLS(t *testing.T) {
 		}
 		c.say("LOGOUT\n")
 		c.until("OK Goodbye")
+		c.ended()
 		g.logged("outcome=refused", "dialect=nut")
 	})
 }

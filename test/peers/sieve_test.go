@@ -49,6 +49,7 @@ func keepsInTheClear(t *testing.T, addr, name string) {
 	c.until("OK")
 	c.say("LOGOUT\r\n")
 	c.until("OK")
+	c.ended()
 }
 
 // A sieve server is at addr; ready is called once it runs.
@@ -94,6 +95,7 @@ func TestSieveGetsTLSInFront(t *testing.T) {
 			c.until("NO (ENCRYPT-NEEDED) ")
 			c.say("LOGOUT\r\n")
 			c.until("OK")
+			c.ended()
 			g.logged("outcome=refused", "dialect=sieve")
 		})
 	}
