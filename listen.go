@@ -18,6 +18,9 @@ func Listen(url string, config *Config) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config == nil {
+		config = &Config{}
+	}
 	if t := config.TLS; t == nil || len(t.Certificates) == 0 && t.GetCertificate == nil && t.GetConfigForClient == nil {
 		return nil, errors.New("starttls: a listener needs a certificate")
 	}
@@ -25,7 +28,9 @@ func Listen(url string, config *Config) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &listener{ln, e, config}, nil
+	c := *config
+	c.TLS = Strict(config.TLS, e.Dialect) // once, so that all connections share its ticket keys
+	return &listener{ln, e, &c}, nil
 }
 
 type listener struct {

@@ -120,6 +120,8 @@ func (w *walk) quiet(at dialect.Kind) error {
 		switch {
 		case err != nil:
 			return w.fail(at, err)
+		case w.messages > maxMessages:
+			return w.fail(at, ErrTooLong)
 		case ok && m.Kind == dialect.Bye:
 			return w.refused(at, m)
 		case ok:

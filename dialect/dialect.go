@@ -95,7 +95,9 @@ func (o Offer) String() string {
 // A Message is one unit of a protocol, cut down to what matters for starting TLS.
 type Message struct {
 	Kind Kind
-	Re   Kind // of a server's message: the kind of the request that it answers; Other when it answers none
+	// Re is, of a server's message, the kind of the request that it answers, Other when it answers none.
+	// Of an Upgrade of a dialect with Again it is Secret when that asks for more than TLS.
+	Re Kind
 	// Raw is the message as heard. It is said again byte for byte unless an edit was asked for. It
 	// points into the buffer that was read from and is good until the next Read. A message of our own
 	// has none.

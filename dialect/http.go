@@ -56,6 +56,9 @@ func (s *http) request(buf []byte) (Message, int, error) {
 	// An upgrade in HTTP/1.0, or without its Connection, must be ignored (RFC 9110 §7.8).
 	if h.token() != "" && !s.inside && h.version != "HTTP/1.0" && h.has("connection", "UPGRADE") {
 		m.Kind = Upgrade
+		if !strings.HasPrefix(h.first, "OPTIONS * ") {
+			m.Re = Secret // it asks for more than TLS
+		}
 		if !h.exact || h.body() {
 			m.Why = BadSyntax // where the request ends is where TLS begins
 		}

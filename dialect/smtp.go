@@ -105,6 +105,9 @@ func (s *smtp) request(buf []byte) (Message, int, error) {
 
 func (s *smtp) command(line string, crlf bool) Message {
 	verb, arg := splitVerb(line)
+	if laxWord(line, 0) == "STARTTLS" {
+		verb = "STARTTLS" // what some server takes for one must not reach it
+	}
 	m := Message{Kind: Secret}
 	switch verb {
 	case s.hello:
@@ -118,7 +121,7 @@ func (s *smtp) command(line string, crlf bool) Message {
 		m.Kind = Upgrade
 		if s.inside {
 			m.Why = AlreadyTLS
-		} else if arg != "" || !crlf {
+		} else if strings.TrimRight(upper(line), " \t") != "STARTTLS" || !crlf {
 			m.Why = BadSyntax // RFC 3207 §4: no parameters
 		}
 	case "NOOP", "RSET":

@@ -19,9 +19,9 @@ func TestSMTPUpgrade(t *testing.T) {
 		{"CI-12 longer word", "STARTTLSX\r\n", Secret, Unknown},
 		{"CI-12 longer word and argument", "STARTTLSX junk\r\n", Secret, Unknown},
 		{"CI-12 bare LF", "STARTTLS\n", Upgrade, BadSyntax},
-		{"CI-12 NUL", "STARTTLS\x00\r\n", Secret, Unknown},
+		{"CI-12 NUL", "STARTTLS\x00\r\n", Upgrade, BadSyntax},
 		{"CI-12 letters that fold to S", "\u017fTARTTL\u017f\r\n", Secret, Unknown},
-		{"CI-12 leading space", " STARTTLS\r\n", Secret, Unknown},
+		{"CI-12 leading space", " STARTTLS\r\n", Upgrade, BadSyntax},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := SMTP.Speak(Server, false)

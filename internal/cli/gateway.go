@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -237,6 +238,9 @@ func (f *gatewayFlags) behind(r *running, url string) error {
 	if e.Address == r.listen.Address {
 		return fmt.Errorf("%s: the backend is the gateway itself", url)
 	}
+	if e.Network == "tcp" && e.Host == "" {
+		return fmt.Errorf("%s: a backend has a host", url)
+	}
 	back := &r.Back
 	back.Name, back.Implicit, r.back = e.Host, e.Implicit, e.String()
 	switch word := e.Options.Get("tls"); {
@@ -329,8 +333,11 @@ func (r *running) open() (net.Listener, error) {
 	if err == nil || r.listen.Network != "unix" {
 		return ln, err
 	}
-	if conn, derr := net.Dial("unix", r.listen.Address); derr == nil {
+	conn, derr := net.Dial("unix", r.listen.Address)
+	if derr == nil {
 		conn.Close()
+	}
+	if !errors.Is(derr, syscall.ECONNREFUSED) { // anything else may be somebody who is busy
 		return nil, err
 	}
 	if info, serr := os.Lstat(r.listen.Address); serr != nil || info.Mode()&os.ModeSocket == 0 {

@@ -217,9 +217,16 @@ func (s *session) mayGoOn(err error) bool {
 func (s *session) upgradeBack(login dialect.Message) error {
 	b := s.back
 	b.login = false
+	s.timer.Stop() // real work begins: the rest is the backend's time
+	ctx, cancel := context.WithTimeoutCause(s.ctx, min(maxBack, s.route.Timeout), errBackTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { b.raw.Close() })
 	err := b.Ask(login.Raw)
 	if err == nil {
-		b.secured, err = b.BeginClient(s.ctx, b.config)
+		b.secured, err = b.BeginClient(ctx, b.config)
+	}
+	if !stop() {
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		s.front.Say(login.Reply(dialect.No, dialect.Unavailable))

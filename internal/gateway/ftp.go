@@ -38,6 +38,10 @@ const dataWait = time.Minute
 // ftpTransfers are the commands that use a data connection.
 var ftpTransfers = []string{"RETR", "STOR", "STOU", "APPE", "LIST", "NLST", "MLSD"}
 
+// ftpForeign are commands that agree on data connections in ways that nobody follows here: RFC 1639, and
+// what some servers have made up. They would lead data past the gateway.
+var ftpForeign = []string{"LPRT", "LPSV", "SPSV", "CPSV", "P@SW"}
+
 func newChannels(s *session) *channels {
 	return &channels{s: s, private: s.route.Front.Implicit}
 }
@@ -45,13 +49,14 @@ func newChannels(s *session) *channels {
 // upgraded is told the client's upgrade. Old mechanisms mean data as well; TLS means that PROT is to
 // be said anew (RFC 4217 §4).
 func (f *channels) upgraded(m dialect.Message) {
+	f.forget()
 	f.sized, f.private = false, dialect.FTPPrivate(m.Text)
 }
 
 // opened asks a server on whose control connection TLS has begun to protect data as well. It is called
 // before the server's pump has begun.
 func (f *channels) opened(b *backLeg) error {
-	if b.secured == nil {
+	if f.behind = false; b.secured == nil {
 		return nil
 	}
 	for _, command := range []string{"PBSZ 0\r\n", "PROT P\r\n"} {
@@ -84,6 +89,8 @@ func (f *channels) fromClient(m dialect.Message) (pass dialect.Message, answer s
 		return m, f.protect(m.Text)
 	case m.Name == "PORT" || m.Name == "EPRT":
 		return f.active(m)
+	case slices.Contains(ftpForeign, m.Name):
+		return m, "502 Use PASV or EPSV\r\n"
 	case f.s.route.Front.Level == starttls.Encrypt && !f.private && slices.Contains(ftpTransfers, m.Name):
 		return m, "521 Data connections are for PROT P\r\n" // RFC 4217 §10.2
 	}
@@ -122,9 +129,11 @@ func (f *channels) active(m dialect.Message) (pass dialect.Message, answer strin
 		return m, "500 Data goes to your own address, to a port from 1024 on\r\n" // RFC 2577 §3
 	}
 	dial := net.JoinHostPort(told.Host, fmt.Sprint(told.Port))
+	behind := f.dataTLS()
 	here, err := f.wait(f.s.back.raw, func(server net.Conn) {
+		defer server.Close()
 		if conn, err := f.dial(dial, f.s.conns.front); err == nil {
-			f.carry(conn, server)
+			f.carry(conn, server, behind)
 		}
 	})
 	if err != nil {
@@ -148,9 +157,11 @@ func (f *channels) fromServer(m dialect.Message) dialect.Message {
 	}
 	// The address in a 227 answer is not looked at: the server's data is where the server is.
 	dial := net.JoinHostPort(addrOf(f.s.back.raw.RemoteAddr()).String(), fmt.Sprint(told.Port))
+	control, behind := f.s.back.raw, f.dataTLS()
 	here, err := f.wait(f.s.conns.front, func(client net.Conn) {
-		if server, err := f.dial(dial, f.s.back.raw); err == nil {
-			f.carry(client, server)
+		defer client.Close()
+		if server, err := f.dial(dial, control); err == nil {
+			f.carry(client, server, behind)
 		}
 	})
 	switch {
@@ -205,9 +216,17 @@ func (f *channels) dial(addr string, control net.Conn) (net.Conn, error) {
 	return d.DialContext(f.s.ctx, "tcp", addr)
 }
 
+// dataTLS is the configuration for data towards the server, nil where that is in the clear.
+func (f *channels) dataTLS() *tls.Config {
+	if !f.behind {
+		return nil
+	}
+	return f.s.back.config
+}
+
 // carry shakes hands on the legs that are protected and copies both ways to the end. In FTP the client
 // is the client of TLS on data connections as well, whoever opened them (RFC 4217 §7).
-func (f *channels) carry(client, server net.Conn) {
+func (f *channels) carry(client, server net.Conn, behind *tls.Config) {
 	stop := context.AfterFunc(f.s.ctx, func() { client.Close(); server.Close() })
 	defer stop()
 	defer client.Close()
@@ -217,10 +236,15 @@ func (f *channels) carry(client, server net.Conn) {
 	if f.private {
 		front = tls.Server(client, f.s.route.Front.TLS)
 	}
-	if f.behind {
-		back = tls.Client(server, f.s.back.config)
+	if behind != nil {
+		back = tls.Client(server, behind)
 	}
+	// Whatever words a server has taken for a transfer: where TLS is demanded no data goes without.
+	denied := !f.private && f.s.route.Front.Level == starttls.Encrypt
 	f.s.mu.Unlock()
+	if denied {
+		return
+	}
 	deadline := time.Now().Add(dataWait)
 	shaken := make(chan error, 1)
 	go func() { shaken <- shakeData(back, deadline) }()

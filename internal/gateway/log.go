@@ -11,8 +11,8 @@ import (
 	"starttls/dialect"
 )
 
-// log writes the session's one line. It holds nothing that a peer said but addresses and the names of
-// failures; peers' words are quoted and cut by starttls.Error.
+// log writes the session's one line. Of what peers said it holds what is in an error: refusals, names in
+// certificates, ALPN ids; quoted and cut, and never a secret, for secrets are no part of an error.
 func (s *session) log(err error) {
 	attrs := []slog.Attr{
 		slog.Uint64("id", s.id),
@@ -25,7 +25,7 @@ func (s *session) log(err error) {
 		attrs = append(attrs, slog.String("refused", s.refused.String()), slog.Int("refusals", s.refusals))
 	}
 	if !ended(err) {
-		attrs = append(attrs, slog.String("reason", err.Error()))
+		attrs = append(attrs, slog.String("reason", cut(err.Error())))
 	}
 	attrs = append(attrs, tlsAttrs("tls", s.secured)...)
 	if s.back != nil {
@@ -77,3 +77,8 @@ func tlsAttrs(key string, conn *tls.Conn) []slog.Attr {
 		slog.String(key+"_group", state.CurveID.String()),
 	}
 }
+
+// maxReason is the longest reason in the log: crypto/tls repeats what a stranger's ClientHello says.
+const maxReason = 500
+
+func cut(s string) string { return s[:min(len(s), maxReason)] }

@@ -182,6 +182,9 @@ func (s *session) upgrade(m dialect.Message) error {
 	if s.route.Front.Level == starttls.None {
 		return s.refuse(m, dialect.Unknown)
 	}
+	if s.must() && m.Kind == dialect.Upgrade && s.route.Dialect.Again && m.Re == dialect.Secret {
+		return s.refuse(m, dialect.TLSRequired) // it is a request of its own, said in the clear
+	}
 	if s.route.Dialect.Named {
 		s.certFor = s.front.Known("")
 	}
@@ -225,8 +228,11 @@ func (s *session) runServerPump(b *backLeg) {
 	defer close(b.pumped)
 	err := s.pumpServer(b)
 	s.mu.Lock()
+	for s.phase == upgrading && s.ctx.Err() == nil {
+		s.turn.Wait() // the client's handshake is not the server's to end
+	}
 	b.err = err
-	left := b.left
+	left, front := b.left, s.front.Conn
 	s.turn.Broadcast()
 	s.mu.Unlock()
 	switch {
@@ -235,7 +241,7 @@ func (s *session) runServerPump(b *backLeg) {
 		s.abort(err)
 	default:
 		s.halfDone.Store(true)
-		closeWrite(s.front.Conn)
+		closeWrite(front)
 	}
 }
 

@@ -101,8 +101,8 @@ func (g *Gateway) accepted(conn net.Conn) {
 func (g *Gateway) admit(s *session) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.live) >= g.route.MaxConns || g.byAddr[s.addr] >= g.route.MaxPerAddr {
-		return false
+	if len(g.live) >= g.route.MaxConns || s.addr.IsValid() && g.byAddr[s.addr] >= g.route.MaxPerAddr {
+		return false // a unix socket has no addresses to tell clients by
 	}
 	g.live[s] = struct{}{}
 	g.byAddr[s.addr]++

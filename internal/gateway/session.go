@@ -24,7 +24,7 @@ import (
 type session struct {
 	*Gateway
 	id    uint64
-	addr  netip.Addr
+	addr  netip.Addr // by which clients are counted: of IPv6 the network, of a unix socket none
 	begun time.Time
 	ctx   context.Context // ends with the session
 	end   context.CancelCauseFunc
@@ -74,7 +74,10 @@ func newSession(g *Gateway, conn net.Conn) *session {
 	}
 	s.turn.L = &s.mu
 	s.ctx, s.end = context.WithCancelCause(context.Background())
-	s.addr = addrOf(conn.RemoteAddr())
+	if s.addr = addrOf(conn.RemoteAddr()); s.addr.Is6() {
+		network, _ := s.addr.Prefix(64) // what one host has to choose from
+		s.addr = network.Addr()
+	}
 	if g.route.Dialect.Channels {
 		s.channels = newChannels(s)
 	}
@@ -126,7 +129,8 @@ func (s *session) goodbye(err error) {
 	if s.back != nil && s.phase != spliced {
 		s.back.leave()
 	}
-	if !ended(err) && !errors.Is(err, starttls.ErrTLS) {
+	_, down := errors.AsType[backendError](err)
+	if down || !ended(err) && !errors.Is(err, starttls.ErrTLS) {
 		closeWrite(s.front.Conn)
 		s.conns.front.SetReadDeadline(time.Now().Add(time.Second))
 		io.CopyN(io.Discard, s.conns.front, 1<<20)

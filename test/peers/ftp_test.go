@@ -73,16 +73,62 @@ func TestFTPInFrontOfAServerWithoutTLS(t *testing.T) {
 }
 
 func TestFTPDemandsPrivateData(t *testing.T) {
-	peer.Need(t, "lftp")
+	peer.Need(t, "lftp", "curl")
 	pki := peer.NewPKI(t)
 	server := peer.StartProFTPD(t, peer.ProFTPDOptions{Mode: peer.ModePlain})
 	g := begin(t, pki, "ftp://127.0.0.1:0?tls=encrypt", "ftp://"+server.Addr)
-	user := peer.User + "," + peer.Password
-	carries(t, pki, "localhost:"+g.Port, user, "set ftp:ssl-force yes; "+transfers[0].settings, megabyte)
-	for _, settings := range []string{"set ftp:ssl-allow no", "set ftp:ssl-force yes; " + transfers[2].settings} {
-		if out, status := lftp(t, pki, "localhost:"+g.Port, user, settings, "cat hello.txt; bye"); status == 0 {
-			t.Errorf("%s was served:\n%s", settings, out)
-		}
+	carries(t, pki, "localhost:"+g.Port, peer.User+","+peer.Password, "set ftp:ssl-force yes; "+transfers[0].settings, megabyte)
+	hello := "ftp://" + g.Host + "/hello.txt"
+	curl(pki, hello, "--ssl-reqd").works(t, helloFTP)
+	lacks(t, curl(pki, hello, "--ftp-ssl-control").fails(t, "521 Data connections are for PROT P"), helloFTP)
+	lacks(t, curl(pki, hello).fails(t, "530 Must say AUTH TLS first", "curl: (67)"), helloFTP)
+	g.logged("outcome=refused", "dialect=ftp")
+}
+
+// helloFTP is in the file hello.txt of all servers.
+const helloFTP = "hello from the server"
+
+// curl protects the data where it may be, and lets the server choose the address in the clear.
+func TestCurlHasFTPThroughTLS(t *testing.T) {
+	t.Parallel()
+	pki := peer.NewPKI(t)
+	proftpd := peer.StartProFTPD(t, peer.ProFTPDOptions{Mode: peer.ModePlain})
+	vsftpd := peer.StartVsftpd(t, peer.VsftpdOptions{Mode: peer.ModePlain})
+	for name, s := range map[string]struct{ addr, user string }{
+		"proftpd": {proftpd.Addr, peer.User + ":" + peer.Password},
+		"vsftpd":  {vsftpd.Addr, "anonymous:x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := begin(t, pki, "ftp://127.0.0.1:0", "ftp://"+s.addr)
+			upgrades(t, pki, g, "ftp", "ftp")
+			hello := "ftp://" + g.Host + "/hello.txt"
+			for _, more := range [][]string{{"--ssl-reqd"}, {"--ftp-ssl-control"}, {}, {"--ftp-port", "-"}} {
+				curl(pki, hello, append(more, "-u", s.user)...).works(t, helloFTP)
+			}
+			g.logged("outcome=tls", "dialect=ftp")
+			g.logged("outcome=clear", "dialect=ftp")
+			g.quiet()
+			curl(pki, hello, "--ssl-reqd", "--ftp-ssl-ccc", "-u", s.user).works(t, "< 53")
+		})
+	}
+}
+
+func TestCurlWithoutTLSReachesFTPServersThroughTLS(t *testing.T) {
+	t.Parallel()
+	pki := peer.NewPKI(t)
+	proftpd := peer.StartProFTPD(t, peer.ProFTPDOptions{Mode: peer.ModeRequired, SessionReuse: true})
+	vsftpd := peer.StartVsftpd(t, peer.VsftpdOptions{Mode: peer.ModeRequired, SessionReuse: true})
+	for name, s := range map[string]struct{ addr, user string }{
+		"proftpd": {proftpd.Addr, peer.User + ":" + peer.Password},
+		"vsftpd":  {vsftpd.Addr, "anonymous:x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := begin(t, pki, "ftp://127.0.0.1:0?tls=none", "ftp://"+s.addr+"?tls=secure", "--ca", pki.CAFile)
+			curl(pki, "ftp://"+g.Host+"/hello.txt", "-u", s.user).works(t, helloFTP)
+			curl(pki, "ftp://"+g.Host+"/hello.txt", "-u", s.user, "--ftp-port", "-").works(t, helloFTP)
+			g.logged("back_tls=\"TLS 1.", "outcome=clear")
+			g.quiet()
+		})
 	}
 }
 

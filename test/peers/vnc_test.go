@@ -27,9 +27,14 @@ func vncviewer(t *testing.T, pki *peer.PKI, screen *peer.VNC, types string, g *g
 type looker struct {
 	name, clear, upgraded string
 	password              bool
+	away                  string // what the viewer says when the server cannot be reached
 }
 
-var lookers = []looker{{"no password", "None", "X509None", false}, {"password", "VncAuth", "X509Vnc", true}}
+// There are no words for that where a challenge is due: who expects one would answer it.
+var lookers = []looker{
+	{"no password", "None", "X509None", false, "Authentication failure: The server cannot be reached"},
+	{"password", "VncAuth", "X509Vnc", true, "The connection was dropped by the server"},
+}
 
 // vncLooks has the viewer come as far as the picture.
 func vncLooks(t *testing.T, pki *peer.PKI, screen *peer.VNC, types string, g *gateway) {
@@ -76,10 +81,12 @@ func TestVNCGetsTLSInFront(t *testing.T) {
 			vncLooks(t, pki, screen, l.upgraded, g)
 			g.quiet()
 			vncTurnedAway(t, pki, screen, l.clear, g, "No matching security types")
-			// RFC 6143 §7.1.2: the types are there, and the clear one is not among them.
-			out := says(t, g.Addr, "", "RFB 003.008\n", "RFB 003.008\n", "\x01\x13", "\x01", "TLS is required")
+			// RFC 6143 §7.1.2: VeNCrypt is the only type, and who takes another one all the same fails.
+			out := says(t, g.Addr, "", "RFB 003.008\n", "RFB 003.008\n", "\x01\x13", "\x01", "\x00\x00\x00\x01")
 			contains(t, out, "\x01\x13\x00\x00\x00\x01")
-			g.logged("outcome=refused")
+			// RFB 3.3 lets no client choose.
+			says(t, g.Addr, "", "RFB 003.008\n", "RFB 003.003\n", "\x00\x00\x00\x00\x00\x00\x00%TLS is required (VeNCrypt with X.509)")
+			g.logged("outcome=refused", "refused=tls-required")
 		})
 	}
 }
@@ -97,7 +104,7 @@ func TestClearVNCClientsReachServersThroughTLS(t *testing.T) {
 				g.logged("outcome=clear", "back_tls=\"TLS 1.3\"", "dialect=vnc")
 				g.quiet()
 				turned := begin(t, pki, "vnc://127.0.0.1:0?tls=none", "vnc://"+v.Addr+"?tls=secure&match=other.test", "--ca", pki.CAFile)
-				vncTurnedAway(t, pki, screen, l.clear, turned)
+				vncTurnedAway(t, pki, screen, l.clear, turned, l.away)
 				turned.logged("outcome=backend-failed", "not other.test")
 			})
 		}

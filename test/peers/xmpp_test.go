@@ -142,6 +142,21 @@ func TestXMPPGetsTLSInFront(t *testing.T) {
 	}
 }
 
+// The server's own offer is not taken: on this machine that is the default.
+func TestXMPPGetsTLSInFrontOfAServerThatHasItsOwn(t *testing.T) {
+	t.Parallel()
+	pki := peer.NewPKI(t)
+	for name, start := range xmppServers {
+		t.Run(name, func(t *testing.T) {
+			s := start(t, peer.ModeTLS)
+			g := begin(t, pki, "xmpp://127.0.0.1:0", "xmpp://"+s.client+"?tls=none")
+			xmppExchanges(t, pki, g.Addr, s.domain, "past an offer")
+			g.logged("outcome=tls", "dialect=xmpp")
+			g.quiet()
+		})
+	}
+}
+
 func TestClearXMPPClientsReachServersThroughTLS(t *testing.T) {
 	t.Parallel()
 	pki := peer.NewPKI(t)
@@ -180,9 +195,10 @@ func (l link) carried() {
 	l.out.t.Helper()
 	l.out.quiet()
 	l.in.quiet()
-	for _, g := range []*gateway{l.out, l.in} { // sessions of servers last; ending them tells of them
-		g.cmd.Process.Signal(terminate)
-		g.cmd.Process.Signal(terminate)
+	for _, g := range []*gateway{l.out, l.in} { // sessions of servers last; the log tells of those that end
+		g.signal(syscall.SIGTERM)
+		g.logged("msg=stopping")
+		g.signal(syscall.SIGTERM)
 	}
 	l.out.ended()
 	l.in.ended()
@@ -227,8 +243,6 @@ func TestXMPPServersTalkThroughTwoGateways(t *testing.T) {
 		toE.carried()
 	})
 }
-
-const terminate = syscall.SIGTERM
 
 // says speaks to addr by hand: what it is told, then after each text that it waits for, the next. The
 // words are by turns ours and the server's. It returns all that the server has said.
