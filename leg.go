@@ -136,6 +136,12 @@ func (l *Leg) show(says dialect.Side, m dialect.Message, raw []byte) {
 // Pending reports whether a request has not been answered in full.
 func (l *Leg) Pending() bool { return l.speech.Pending() }
 
+// Owes reports whether the peer may still answer something for which the next message did not wait.
+func (l *Leg) Owes() bool {
+	o, ok := l.speech.(interface{ Owes() bool })
+	return ok && o.Owes()
+}
+
 // Settled reports whether nothing that follows on this leg concerns TLS.
 func (l *Leg) Settled() bool { return l.speech.Settled() }
 

@@ -1,6 +1,7 @@
 package starttls_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -215,11 +216,39 @@ func TestListenNeedsWhatItNeeds(t *testing.T) {
 	for url, config := range map[string]*starttls.Config{
 		"nonsense":              serverConfig(),
 		"smtp://127.0.0.1:0":    {},
+		"imap://127.0.0.1:0":    nil,
 		"smtp://127.0.0.1:http": serverConfig(),
 		"smtp://192.0.2.1:0":    serverConfig(), // not ours (RFC 5737)
 	} {
 		if ln, err := starttls.Listen(url, config); err == nil {
 			t.Errorf("%s is listened at: %v", url, ln.Addr())
 		}
+	}
+}
+
+// TestSessionsResume, whether the protocol has an ALPN id or not: the ticket keys are the listener's and
+// not a connection's.
+func TestSessionsResume(t *testing.T) {
+	for _, scheme := range []string{"smtp", "imap", "imaps", "ftp"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			ln := listen(t, scheme+"://127.0.0.1:0")
+			go echo(ln)
+			config := clientConfig()
+			config.TLS.ClientSessionCache = tls.NewLRUClientSessionCache(4)
+			for _, resumes := range []bool{false, true, true} {
+				conn, err := starttls.Dial(t.Context(), scheme+"://"+ln.Addr().String(), config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := said(conn); err != nil { // with the answer come tickets
+					t.Error(err)
+				}
+				if did := conn.ConnectionState().DidResume; did != resumes {
+					t.Errorf("resumed: %t, and not %t", did, resumes)
+				}
+				conn.Close()
+			}
+		})
 	}
 }

@@ -32,6 +32,9 @@ type irc struct {
 // Pending: what else the client asks, be it for capabilities, some servers never answer.
 func (s *irc) Pending() bool { return s.upgrade }
 
+// A client may say CAP LS and STARTTLS in one breath (irssi does), and reads the list before the go-ahead.
+func (s *irc) owes() bool { return s.asked }
+
 // Settled: STARTTLS comes before registration.
 func (s *irc) Settled() bool { return s.authed }
 

@@ -66,6 +66,12 @@ func (s speech) Over() bool {
 	return ok && o.over()
 }
 
+// Owes reports whether an answer may come for which nobody waits, but which a go-ahead must not overtake.
+func (s speech) Owes() bool {
+	o, ok := s.grammar.(interface{ owes() bool })
+	return ok && o.owes()
+}
+
 func (s speech) cut(says Side, buf []byte) (Message, int, error) {
 	if says == Client {
 		return s.request(buf)

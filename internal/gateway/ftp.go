@@ -108,6 +108,7 @@ func (f *channels) protect(level string) string {
 	case level != "C" && level != "c":
 		return "536 TLS knows P and C\r\n"
 	case f.s.route.Front.Level == starttls.Encrypt:
+		f.private = false // who goes on nevertheless is told so, and does not wait for ever
 		return "534 Data connections must be private\r\n"
 	}
 	f.private = false

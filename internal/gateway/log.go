@@ -39,7 +39,7 @@ func (s *session) log(err error) {
 		attrs = append(attrs, slog.Int("injected_bytes", n))
 		level = slog.LevelWarn
 	}
-	if _, down := errors.AsType[backendError](err); down || s.refusals > 0 {
+	if _, down := errors.AsType[backendError](err); down || s.refusals > 0 && !(s.working && s.refused == dialect.Unknown) {
 		level = slog.LevelWarn
 	}
 	s.route.Log.LogAttrs(context.Background(), level, "session", attrs...)
@@ -55,7 +55,7 @@ func (s *session) outcome(err error) string {
 		return "injected"
 	case errors.Is(err, starttls.ErrTLS):
 		return "tls-failed"
-	case s.refusals > 0 && s.secured == nil:
+	case s.refusals > 0 && s.secured == nil && !s.working:
 		return "refused"
 	case !ended(err) && !(s.phase == spliced && hungUpOn(err)):
 		return "broken"

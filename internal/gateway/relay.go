@@ -185,6 +185,12 @@ func (s *session) upgrade(m dialect.Message) error {
 	if s.must() && m.Kind == dialect.Upgrade && s.route.Dialect.Again && m.Re == dialect.Secret {
 		return s.refuse(m, dialect.TLSRequired) // it is a request of its own, said in the clear
 	}
+	switch s.caughtUp(); {
+	case s.ctx.Err() != nil:
+		return s.ctx.Err()
+	case s.phase == spliced: // the server has let the client in meanwhile
+		return s.refuse(m, dialect.NotNow)
+	}
 	if s.route.Dialect.Named {
 		s.certFor = s.front.Known("")
 	}
@@ -215,6 +221,29 @@ func (s *session) upgrade(m dialect.Message) error {
 	}
 	return nil
 }
+
+// caughtUp waits until the backend has answered what was asked of it before the upgrade, where the
+// dialect lets a client ask without waiting: our go-ahead must not overtake an answer. A backend that
+// never answers does not keep the client from TLS. It is called with mu held.
+func (s *session) caughtUp() {
+	if s.back == nil || !s.back.Owes() {
+		return
+	}
+	late := false
+	timer := time.AfterFunc(min(maxOwed, s.timeLeft()), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		late = true
+		s.turn.Broadcast()
+	})
+	defer timer.Stop()
+	for !late && s.back.Owes() && s.back.err == nil && s.ctx.Err() == nil {
+		s.turn.Wait()
+	}
+}
+
+// maxOwed is how long the upgrade waits for an answer that may never come.
+const maxOwed = 3 * time.Second
 
 // beginPump starts the server's pump. It is called with mu held.
 func (s *session) beginPump() {

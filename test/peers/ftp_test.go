@@ -1,11 +1,14 @@
 package peers
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/rand"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"starttls/test/peers/peer"
@@ -88,7 +91,8 @@ func TestFTPDemandsPrivateData(t *testing.T) {
 // helloFTP is in the file hello.txt of all servers.
 const helloFTP = "hello from the server"
 
-// curl protects the data where it may be, and lets the server choose the address in the clear.
+// curl fetches with TLS for both connections, for the first alone, and for none; it is not let back into
+// the clear (CCC).
 func TestCurlHasFTPThroughTLS(t *testing.T) {
 	t.Parallel()
 	pki := peer.NewPKI(t)
@@ -150,4 +154,61 @@ func TestFTPBehindAClientWithoutTLS(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A server may name any host for its data. The gateway goes to the one that it speaks with, and tells
+// its client its own address.
+func TestFTPDataOfAForeignHostIsIgnored(t *testing.T) {
+	t.Parallel()
+	pki := peer.NewPKI(t)
+	g := begin(t, pki, "ftp://127.0.0.1:0", "ftp://"+foreignFTP(t))
+	out := curl(pki, "ftp://"+g.Host+"/hello.txt", "--ssl-reqd", "--disable-epsv", "--no-ftp-skip-pasv-ip").works(t, helloFTP)
+	contains(t, out, "227 Entering Passive Mode (127,0,0,1,")
+	lacks(t, out, "(192,0,2,1,")
+	g.quiet()
+}
+
+// foreignFTP is a server that says that its data is elsewhere. It returns its address.
+func foreignFTP(t *testing.T) string {
+	t.Helper()
+	listen := func() net.Listener {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ln.Close() })
+		return ln
+	}
+	control, data := listen(), listen()
+	port := data.Addr().(*net.TCPAddr).Port
+	answers := map[string]string{
+		"USER": "230 in", "PWD": `257 "/"`, "TYPE": "200 yes", "QUIT": "221 bye", "RETR": "150 it comes",
+		"PASV": fmt.Sprintf("227 Entering Passive Mode (192,0,2,1,%d,%d).", port>>8, port&255),
+	}
+	serve := func(c net.Conn) {
+		defer c.Close()
+		fmt.Fprint(c, "220 hello\r\n")
+		for lines := bufio.NewScanner(c); lines.Scan(); {
+			verb, _, _ := strings.Cut(lines.Text(), " ")
+			answer, ok := answers[verb]
+			if !ok {
+				answer = "502 no"
+			}
+			fmt.Fprint(c, answer+"\r\n")
+			if verb != "RETR" {
+				continue
+			}
+			if d, err := data.Accept(); err == nil {
+				fmt.Fprintln(d, helloFTP)
+				d.Close()
+				fmt.Fprint(c, "226 done\r\n")
+			}
+		}
+	}
+	go func() {
+		for c, err := control.Accept(); err == nil; c, err = control.Accept() {
+			go serve(c)
+		}
+	}()
+	return control.Addr().String()
 }

@@ -110,7 +110,9 @@ func TestIRCGetsTLSInFront(t *testing.T) {
 		seen := irssi(t, g.Port, `starttls = "yes"; tls_verify = "yes"; tls_cafile = "`+pki.CAFile+`";`)
 		contains(t, seen, "Protocol: TLSv1.3")
 		g.logged("outcome=tls", "dialect=irc")
-		g.quiet()
+		if level == "may" { // irssi says JOIN in the clear, to hear a refusal
+			g.quiet()
+		}
 	}
 }
 

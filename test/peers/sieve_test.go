@@ -32,7 +32,7 @@ func keeps(t *testing.T, pki *peer.PKI, port, name string) {
 	}
 }
 
-// login is AUTHENTICATE PLAIN of the account.
+// sieveLogin is AUTHENTICATE PLAIN of the account.
 const sieveLogin = "AUTHENTICATE \"PLAIN\" \"AGpvZQBzZWNyZXQ=\"\r\n"
 
 // keepsInTheClear does by hand what keeps does, without TLS: sieve-connect would say no password then.
@@ -52,7 +52,7 @@ func keepsInTheClear(t *testing.T, addr, name string) {
 	c.ended()
 }
 
-// A sieve server is at addr; ready is called once it runs.
+// sieveServers start a server and return where it speaks sieve.
 var sieveServers = []struct {
 	name  string
 	start func(t *testing.T, pki *peer.PKI, mode peer.Mode) string
