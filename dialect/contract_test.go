@@ -82,10 +82,15 @@ func converse(t *testing.T, d *Dialect, inside bool, said [2][]byte, order uint6
 				return
 			}
 			raw := said[says][:n]
-			if m.Edited() { // by the dialect itself
-				httpStripped(t, raw, out)
-			} else {
+			switch { // by the dialect itself
+			case !m.Edited():
 				echo(t, before, says, raw, out)
+			case d == &XMPP || d == &XMPPServer:
+				if len(out) > 0 || len(bytes.TrimSpace(raw)) > 0 {
+					t.Fatalf("strip: %q said on as %q", raw, out)
+				}
+			default:
+				httpStripped(t, raw, out)
 			}
 			if says == Server && (m.Kind == Greeting || m.Kind == Caps) {
 				edits(t, before, m)

@@ -19,6 +19,7 @@ var HTTP = Dialect{
 	Named:   true, // by Host
 	Again:   true,
 	Work:    "GET / HTTP/1.1\r\nHost: verify.invalid\r\n\r\n",
+	Tried:   []string{"cupsd and lpstat 2.4.2", "curl 7.88.1"},
 	Limit:   64 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&http{inside: inside}, we} },
 }

@@ -13,6 +13,7 @@ var IMAP = Dialect{
 	Script:  script("G a C u R | a C"),
 	ALPN:    []string{"imap"},
 	Work:    "v LOGIN verify verify\r\n",
+	Tried:   []string{"Dovecot 2.3.19.1", "curl 7.88.1", "mbsync 1.4.4", "fetchmail 6.4.37", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:   64 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&imap{inside: inside}, we} },
 }

@@ -14,6 +14,7 @@ var IRC = Dialect{
 	Script:  script("a? C? u R |"),
 	ALPN:    []string{"irc"},
 	Work:    "NICK verify\r\n",
+	Tried:   []string{"InspIRCd 3.15.0", "irssi 1.4.3", "OpenSSL 3.0"},
 	Limit:   16 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&irc{inside: inside}, we} },
 }

@@ -14,6 +14,7 @@ var MySQL = Dialect{
 	Script:     script("G u"),
 	Early:      true, // the greeting has the salt
 	LoginFirst: true, // MariaDB takes the capabilities of the SSLRequest for all that follows
+	Tried:      []string{"MariaDB 10.11", "OpenSSL 3.0"},
 	Limit:      64 << 10,
 	Speak:      newMySQL,
 }

@@ -16,6 +16,7 @@ var NATS = Dialect{
 	Early:   true, // INFO has the nonce that a login by key signs, and is not said again inside TLS
 	Silent:  true,
 	Work:    "CONNECT {}\r\n",
+	Tried:   []string{"nats-server 2.9.10"},
 	Limit:   64 << 10, // connect_urls of a large cluster
 	Speak:   func(we Side, inside bool) Speech { return speech{&nats{inside: inside}, we} },
 }

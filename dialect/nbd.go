@@ -10,6 +10,7 @@ var NBD = Dialect{
 	Schemes: []Scheme{{Name: "nbd", Port: 10809}}, // nbds: URIs mean STARTTLS, too
 	Script:  script("G h u R |"),
 	Early:   true, // the client's flags are said once, and the server needs them
+	Tried:   []string{"nbdkit 1.32.5", "qemu-nbd and qemu-img 7.2", "nbdinfo 1.14.2"},
 	Limit:   nbdLimit,
 	Speak: func(we Side, inside bool) Speech {
 		n := &nbd{we: we, inside: inside}

@@ -10,6 +10,7 @@ var NUT = Dialect{
 	Schemes: []Scheme{{Name: "nut", Port: 3493}},
 	Script:  script("u R |"),
 	Work:    "USERNAME verify\n",
+	Tried:   []string{"upsd, upsc and upsmon 2.8.0"},
 	Limit:   16 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&nut{inside: inside}, we} },
 }

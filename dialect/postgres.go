@@ -18,6 +18,7 @@ var Postgres = Dialect{
 	ALPN:       []string{"postgresql"},
 	DirectALPN: true,
 	Work:       "\x00\x00\x00\x15\x00\x03\x00\x00user\x00verify\x00\x00",
+	Tried:      []string{"PostgreSQL and psql 15", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:      64 << 10,
 	Speak:      func(we Side, inside bool) Speech { return speech{&postgres{inside: inside}, we} },
 }

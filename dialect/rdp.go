@@ -17,6 +17,7 @@ var RDP = Dialect{
 	Schemes: []Scheme{{Name: "rdp", Port: 3389}},
 	Script:  script("u R |"),
 	Retold:  true, // a server in the clear needs a connection request as well
+	Tried:   []string{"xrdp 0.9.21", "rdesktop 1.9.0, as far as the login window"},
 	Limit:   rdpLimit,
 	Speak:   newRDP,
 }

@@ -13,6 +13,7 @@ var Sieve = Dialect{
 	ALPN:    []string{"managesieve"},
 	Fresh:   true,
 	Work:    "AUTHENTICATE \"PLAIN\" \"AHZlcmlmeQB2ZXJpZnk=\"\r\n",
+	Tried:   []string{"Dovecot 2.3.19.1", "Cyrus 3.6.1", "sieve-connect 0.90", "OpenSSL 3.0"},
 	Limit:   64 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&sieve{inside: inside}, we} },
 }

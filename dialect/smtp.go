@@ -17,6 +17,7 @@ var SMTP = Dialect{
 	},
 	Script: script("G h C u R | h C"),
 	Work:   "MAIL FROM:<>\r\n",
+	Tried:  []string{"Postfix 3.7.11", "Exim 4.96", "swaks 20201014", "curl 7.88.1", "msmtp 1.8.23", "s-nail 14.9.24", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:  16 << 10,
 	Speak:  func(we Side, inside bool) Speech { return speech{&smtp{inside: inside, hello: "EHLO"}, we} },
 }
@@ -28,6 +29,7 @@ var LMTP = Dialect{
 	Schemes: []Scheme{{Name: "lmtp", Port: 24}},
 	Script:  SMTP.Script,
 	Work:    SMTP.Work,
+	Tried:   []string{"Dovecot 2.3.19.1", "swaks 20201014", "OpenSSL 3.0"},
 	Limit:   SMTP.Limit,
 	Speak:   func(we Side, inside bool) Speech { return speech{&smtp{inside: inside, hello: "LHLO"}, we} },
 }

@@ -19,6 +19,7 @@ var TDS = Dialect{
 	ALPN:    []string{"tds/8.0"},
 	Silent:  true, // the two PRELOGINs agree on TLS; then the ClientHello comes, in a packet
 	Carrier: &Carrier{Pack: packTDS, Unpack: unpackTDS},
+	Tried:   []string{"FreeTDS tsql 1.3.17, before a scripted server"},
 	Limit:   tdsMaxPacket,
 	Speak:   newTDS,
 }

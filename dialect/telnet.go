@@ -13,6 +13,7 @@ var Telnet = Dialect{
 	Script:  script("G u R | G"),
 	Alone:   true, // openssl reads once, and takes nothing but the offer
 	Fresh:   true, // all options are negotiated anew
+	Tried:   []string{"OpenSSL 3.0, as a client alone"},
 	Limit:   4 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&telnet{inside: inside}, we} },
 }

@@ -17,6 +17,7 @@ var VNC = Dialect{
 	Early:      true, // the security types are the server's to list
 	LoginFirst: true, // the kind says how the client will log in
 	Retold:     true, // as a security type
+	Tried:      []string{"Xtigervnc and xtigervncviewer 1.12.0"},
 	Limit:      vncLimit,
 	Speak:      newVNC,
 }

@@ -11,6 +11,7 @@ var XMPP = Dialect{
 	Fresh:   true,                    // a server hears one header only: RFC 6120 §5.3.2
 	Named:   true,                    // RFC 6120 §5.4.3.1
 	Stray:   16,                      // RFC 6120 §5.3.3 forbids them, and go-sendxmpp sends one
+	Tried:   []string{"Prosody 0.12.3", "ejabberd 23.01", "go-sendxmpp 0.5.6", "sendxmpp 1.24", "OpenSSL 3.0"},
 	Limit:   64 << 10,
 	Speak: func(we Side, inside bool) Speech {
 		return speech{&xmpp{inside: inside, content: "jabber:client"}, we}
@@ -27,6 +28,7 @@ var XMPPServer = Dialect{
 	Fresh:   true,
 	Named:   true,
 	Stray:   XMPP.Stray,
+	Tried:   []string{"Prosody 0.12.3", "ejabberd 23.01", "OpenSSL 3.0"},
 	Limit:   XMPP.Limit,
 	Speak: func(we Side, inside bool) Speech {
 		return speech{&xmpp{inside: inside, content: "jabber:server"}, we}
@@ -67,7 +69,7 @@ func (s *xmpp) Pending() bool { return s.wait }
 
 // Settled: TLS comes before SASL (RFC 6120 §5.3.4). The features that a server shows once more after
 // that are the last that may have to be edited.
-func (s *xmpp) Settled() bool { return s.finished || s.secret && s.heard && !s.offered }
+func (s *xmpp) Settled() bool { return s.finished || s.secret && s.heard && !s.offered && !s.login }
 
 func (s *xmpp) request(buf []byte) (Message, int, error) {
 	p, err := s.said[Client].cut(buf)
@@ -80,6 +82,9 @@ func (s *xmpp) request(buf []byte) (Message, int, error) {
 	}
 	switch p.what {
 	case xmlSpace:
+		// There is none in a login (RFC 6120 §6.3.5). Some clients send a line's end behind <auth/>: held
+		// until the answer is there, it would stand before the header of the next stream.
+		m.edit.offer = s.login && !s.finished
 		return m, p.n, nil
 	case xmlHeader:
 		m.Kind, m.Name = Hello, p.root.attr("to")

@@ -1,12 +1,17 @@
 package dialect
 
-import "crypto/rand"
+import (
+	"bytes"
+	"crypto/rand"
+)
 
 func (s *xmpp) say(dst []byte, m Message) []byte {
-	if m.Raw != nil {
-		if m.Kind == Caps {
-			return s.editFeatures(dst, m)
-		}
+	switch {
+	case m.Raw != nil && m.Kind == Caps:
+		return s.editFeatures(dst, m)
+	case m.Raw != nil && m.Kind == Other && m.edit.offer && len(bytes.TrimSpace(m.Raw)) == 0:
+		return dst // space in a login
+	case m.Raw != nil:
 		return append(dst, m.Raw...)
 	}
 	switch m.Kind {

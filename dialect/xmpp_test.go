@@ -187,8 +187,19 @@ func TestXMPPOutOfOrder(t *testing.T) {
 	})
 	t.Run("no offer", func(t *testing.T) {
 		s := xmppOpen(t, Client, false, xmppOffer(xmppPlain))
-		if say(s, xmppAuth); !s.Settled() {
+		if say(s, "<message/>"); !s.Settled() {
 			t.Error("not settled")
+		}
+	})
+	t.Run("space in a login", func(t *testing.T) { // RFC 6120 §6.3.5; go-sendxmpp sends it
+		front, back := xmppOpen(t, Server, true, xmppOffer(xmppPlain)), xmppOpen(t, Client, false, xmppOffer(xmppPlain))
+		space := readOne(t, front, []byte("\n"))
+		if got := back.Write(nil, space); string(got) != "\n" {
+			t.Errorf("before: %q", got)
+		}
+		back.Write(nil, readOne(t, front, []byte(xmppAuth)))
+		if got := back.Write(nil, readOne(t, front, []byte("\n"))); len(got) > 0 || back.Settled() {
+			t.Errorf("said on as %q, settled %v", got, back.Settled())
 		}
 	})
 }

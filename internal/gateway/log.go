@@ -61,6 +61,8 @@ func (s *session) outcome(err error) string {
 		return "broken"
 	case s.secured != nil:
 		return "tls"
+	case s.must():
+		return "refused"
 	default:
 		return "clear"
 	}
