@@ -3,6 +3,7 @@ package dialect
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -138,6 +139,9 @@ func (m Message) Unbound() Message {
 	return m
 }
 
+// Binds reports whether a mechanism that binds to a TLS channel is listed.
+func (m Message) Binds() bool { return slices.ContainsFunc(m.Mechs, bound) }
+
 // Edited reports whether Write will say something else than Raw.
 func (m Message) Edited() bool { return m.edit != edit{} }
 
@@ -255,6 +259,9 @@ type Dialect struct {
 	// Retold says that the server behind a gateway has to hear of the upgrade as well, in other words
 	// (see [Crosser]): inside TLS it is heard once more, and not answered.
 	Retold bool
+	// EndPoint says that channel binding is to the server's certificate and nothing else
+	// (tls-server-end-point, RFC 5929 §4): it holds through a gateway that has the server's certificate.
+	EndPoint bool
 	// Channels says that data goes over further connections, whose addresses are told in messages.
 	Channels bool
 	// Stray is how many blanks may stand before the ClientHello: some clients end their upgrade with one.

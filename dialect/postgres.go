@@ -15,6 +15,7 @@ var Postgres = Dialect{
 		{Name: "postgress", Port: 5432, Implicit: true},
 	},
 	Script:     script("u R |"),
+	EndPoint:   true,
 	ALPN:       []string{"postgresql"},
 	DirectALPN: true,
 	Work:       "\x00\x00\x00\x15\x00\x03\x00\x00user\x00verify\x00\x00",

@@ -106,6 +106,19 @@ func (s *session) openBack() (*backLeg, *dialect.Message, error) {
 	return b, greeting, err
 }
 
+type frontKey struct{}
+
+// FrontTLS returns the state of TLS with the client, from the context with which [Back].Dial is called:
+// the name that it asked for, ALPN, its certificate. ok is false when TLS has not begun: the server is
+// dialled before.
+func FrontTLS(ctx context.Context) (state tls.ConnectionState, ok bool) {
+	conn, ok := ctx.Value(frontKey{}).(*tls.Conn)
+	if ok {
+		state = conn.ConnectionState()
+	}
+	return state, ok
+}
+
 // errAnew is a server that has no TLS and must be dialled anew to be spoken to in the clear.
 var errAnew = errors.New("to be dialled anew")
 
@@ -113,6 +126,9 @@ var errAnew = errors.New("to be dialled anew")
 func (s *session) open(level starttls.Level) (*backLeg, *dialect.Message, error) {
 	ctx, cancel := context.WithTimeoutCause(s.ctx, min(maxBack, s.route.Timeout), errBackTimeout)
 	defer cancel()
+	if s.secured != nil {
+		ctx = context.WithValue(ctx, frontKey{}, s.secured)
+	}
 	conn, err := s.dial(ctx, s.conns.front)
 	if err != nil {
 		return nil, nil, err

@@ -64,7 +64,8 @@ type Back struct {
 	// met by us alone until TLS has begun, and the server is dialled then, unless its greeting holds
 	// what a login needs.
 	Early bool
-	Dial  func(context.Context) (net.Conn, error)
+	// Dial opens the connection. It may choose by what [FrontTLS] says of the client.
+	Dial func(context.Context) (net.Conn, error)
 }
 
 // withDefaults fills in what was left zero.
@@ -87,7 +88,7 @@ func (r Route) withDefaults() Route {
 	if r.Log == nil {
 		r.Log = slog.New(slog.DiscardHandler)
 	}
-	r.Front.TLS = ready(r.Front.TLS, r.Dialect)
+	r.Front.TLS = noting(ready(r.Front.TLS, r.Dialect))
 	r.Back.TLS = ready(r.Back.TLS, r.Dialect)
 	return r
 }

@@ -39,6 +39,10 @@ func (s *session) log(err error) {
 		attrs = append(attrs, slog.Int("injected_bytes", n))
 		level = slog.LevelWarn
 	}
+	if s.unbound {
+		attrs = append(attrs, slog.String("channel_binding", "removed"))
+		level = slog.LevelWarn
+	}
 	if _, down := errors.AsType[backendError](err); down || s.refusals > 0 && !(s.working && s.refused == dialect.Unknown) {
 		level = slog.LevelWarn
 	}

@@ -334,7 +334,8 @@ func (s *session) toClient(m dialect.Message) error {
 	if !ok {
 		return nil
 	}
-	if s.secured != nil || s.back.secured != nil {
+	if (s.secured != nil || s.back.secured != nil) && !s.bindable() {
+		s.unbound = s.unbound || m.Binds()
 		m = m.Unbound()
 	}
 	if s.channels != nil {

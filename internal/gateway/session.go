@@ -48,6 +48,8 @@ type session struct {
 	messages int            // from the client
 	refusals int            // said to the client
 	refused  dialect.Reason // the last of them
+	unbound  bool           // mechanisms with channel binding were taken out
+	leaf     leaf           // the certificate that the client was shown
 	channels *channels      // of a dialect that has them
 }
 
@@ -73,7 +75,7 @@ func newSession(g *Gateway, conn net.Conn) *session {
 		conns:   conns{front: conn},
 	}
 	s.turn.L = &s.mu
-	s.ctx, s.end = context.WithCancelCause(context.Background())
+	s.ctx, s.end = context.WithCancelCause(context.WithValue(context.Background(), leafKey{}, &s.leaf))
 	if s.addr = addrOf(conn.RemoteAddr()); s.addr.Is6() {
 		network, _ := s.addr.Prefix(64) // what one host has to choose from
 		s.addr = network.Addr()

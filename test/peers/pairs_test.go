@@ -113,10 +113,19 @@ func TestPostgresWithTLSOnBothSides(t *testing.T) {
 	scram := peer.StartPostgres(t, peer.PostgresOptions{})
 	password := peer.StartPostgres(t, peer.PostgresOptions{Auth: "password", Mode: peer.ModeRequired})
 	for _, front := range []string{"?tls=may", "?tls=encrypt"} {
+		// The certificate is the server's own, and so is what channel binding binds to.
 		g := begin(t, pki, "postgres://127.0.0.1:0"+front, "postgres://"+scram.Addr+"?tls=secure", "--ca", pki.CAFile)
-		psql(pki, g.Host, "sslmode=verify-full channel_binding=disable").works(t, "42")
+		for _, binding := range []string{"disable", "prefer", "require"} {
+			psql(pki, g.Host, "sslmode=verify-full channel_binding="+binding).works(t, "42")
+		}
 		g.logged("outcome=tls", "back_tls=")
+		g.quiet()
+		// With another one it cannot be had, and the log says so.
+		g = begin(t, pki, "postgres://127.0.0.1:0"+front, "postgres://"+scram.Addr+"?tls=secure", "--ca", pki.CAFile,
+			"--cert", pki.ServerRSA.CertFile, "--key", pki.ServerRSA.KeyFile)
+		psql(pki, g.Host, "sslmode=verify-full channel_binding=disable").works(t, "42")
 		psql(pki, g.Host, "sslmode=verify-full").fails(t, "FATAL:", "channel binding")
+		g.logged("channel_binding=removed")
 		g = begin(t, pki, "postgres://127.0.0.1:0"+front, "postgres://"+password.Addr+"?tls=secure", "--ca", pki.CAFile)
 		psql(pki, g.Host, "sslmode=verify-full").works(t, "42")
 		g.logged("outcome=tls", "back_tls=")
