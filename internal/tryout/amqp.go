@@ -1,0 +1,190 @@
+package tryout
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// amqp opens a connection and sessions in it, and leaves all that is asked in a session unanswered
+// (OASIS AMQP 1.0).
+var amqp = protocol{"amqp", func(s *session) error {
+	return (&amqpConn{session: s}).serve()
+}, ""}
+
+const (
+	amqpHeader     = "AMQP\x00\x01\x00\x00"
+	amqpSASL       = "AMQP\x03\x01\x00\x00"
+	amqpFrameLimit = 64 << 10 // bytes
+)
+
+// Types of frames, and descriptors of what is in them.
+const (
+	amqpFrame     = 0
+	amqpSASLFrame = 1
+
+	amqpOpen       = 0x10
+	amqpBegin      = 0x11
+	amqpEnd        = 0x17
+	amqpClose      = 0x18
+	amqpMechanisms = 0x40
+	amqpInit       = 0x41
+	amqpOutcome    = 0x44
+)
+
+var errAMQP = errors.New("no frame of AMQP, or too long")
+
+type amqpConn struct {
+	*session
+	opened bool
+}
+
+// serve hears the headers, with SASL or without.
+func (c *amqpConn) serve() error {
+	header, err := c.take(len(amqpHeader))
+	if err != nil {
+		return err
+	}
+	if string(header) == amqpSASL {
+		if err := c.login(); err != nil {
+			return err
+		}
+		if header, err = c.take(len(amqpHeader)); err != nil {
+			return err
+		}
+		c.w.WriteString(amqpHeader)
+	} else if string(header) == amqpHeader {
+		c.w.WriteString(amqpHeader)
+	} else {
+		c.w.WriteString(amqpSASL) // what would have been right (§2.2)
+	}
+	if string(header) != amqpHeader {
+		return errAMQP
+	}
+	for on := true; on && err == nil; {
+		on, err = c.frame()
+	}
+	return err
+}
+
+// login takes any name and any password, or none.
+func (c *amqpConn) login() error {
+	c.w.WriteString(amqpSASL)
+	// An array of two symbols: its size, their number, their type.
+	c.send(amqpSASLFrame, 0, amqpMechanisms, 1, "\xe0\x12\x02\xa3\x09ANONYMOUS\x05PLAIN")
+	kind, _, body, err := c.read()
+	if err != nil {
+		return err
+	}
+	descriptor, fields := amqpDescribed(body)
+	if kind != amqpSASLFrame || descriptor != amqpInit {
+		return errAMQP
+	}
+	mechanism, rest := amqpWord(fields)
+	response, _ := amqpWord(rest)
+	name, ok := plainName(response)
+	switch {
+	case mechanism == "PLAIN" && ok:
+		c.tell("%s logged in", name)
+	case mechanism != "ANONYMOUS":
+		c.send(amqpSASLFrame, 0, amqpOutcome, 1, "\x50\x01")
+		return errAMQP
+	}
+	c.send(amqpSASLFrame, 0, amqpOutcome, 1, "\x50\x00")
+	return nil
+}
+
+// frame answers a frame, unless it was the last. An empty one, which says only that the client is
+// there, is answered by another.
+func (c *amqpConn) frame() (on bool, err error) {
+	kind, channel, body, err := c.read()
+	if err != nil {
+		return false, err
+	}
+	if kind != amqpFrame {
+		return false, errAMQP
+	}
+	if len(body) == 0 {
+		c.w.WriteString("\x00\x00\x00\x08\x02\x00\x00\x00")
+		return true, nil
+	}
+	descriptor, _ := amqpDescribed(body)
+	if c.opened == (descriptor == amqpOpen) {
+		return false, errAMQP
+	}
+	switch descriptor {
+	case amqpOpen:
+		c.opened = true
+		// Our name, the client's name for us, bytes of a frame, the highest channel, and the longest
+		// silence in milliseconds.
+		name := visible(c.name())
+		fields := "\xa1" + string([]byte{byte(len(name))}) + name + "\x40" + "\x70\x00\x01\x00\x00" + "\x60\xff\xff\x70"
+		c.send(amqpFrame, 0, amqpOpen, 5, fields+string(binary.BigEndian.AppendUint32(nil, uint32(idle.Milliseconds()))))
+	case amqpBegin:
+		// The client's channel, the number of the next transfer, and the two windows.
+		fields := string(binary.BigEndian.AppendUint16([]byte{0x60}, channel))
+		c.send(amqpFrame, channel, amqpBegin, 4, fields+"\x43\x52\xff\x52\xff")
+	case amqpEnd, amqpClose:
+		c.send(amqpFrame, channel, descriptor, 0, "")
+	}
+	return descriptor != amqpClose, nil
+}
+
+// read reads a frame: size, words before the body, type, channel (§2.3.1).
+func (c *amqpConn) read() (kind byte, channel uint16, body []byte, err error) {
+	head, err := c.take(8)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	size, offset := binary.BigEndian.Uint32(head), 4*uint32(head[4])
+	if size > amqpFrameLimit || offset < 8 || size < offset {
+		return 0, 0, nil, errAMQP
+	}
+	body, err = c.take(int(size) - 8)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	return head[5], binary.BigEndian.Uint16(head[6:]), body[offset-8:], nil
+}
+
+// send sends a frame with a list of so many fields, which take less than 250 bytes.
+func (c *amqpConn) send(kind byte, channel uint16, descriptor, count byte, fields string) {
+	frame := binary.BigEndian.AppendUint32(nil, uint32(8+6+len(fields)))
+	frame = binary.BigEndian.AppendUint16(append(frame, 2, kind), channel)
+	frame = append(frame, 0, 0x53, descriptor, 0xc0, byte(1+len(fields)), count)
+	c.w.Write(append(frame, fields...))
+}
+
+// amqpDescribed reads the descriptor of a list, in either of its sizes, and returns the fields behind.
+// It is 0, which describes nothing, if there is none.
+func amqpDescribed(body []byte) (descriptor byte, fields []byte) {
+	switch {
+	case len(body) >= 3 && body[0] == 0 && body[1] == 0x53: // smallulong
+		descriptor, fields = body[2], body[3:]
+	case len(body) >= 10 && body[0] == 0 && body[1] == 0x80 && binary.BigEndian.Uint64(body[2:]) < 0x100: // ulong
+		descriptor, fields = body[9], body[10:]
+	}
+	switch {
+	case len(fields) >= 3 && fields[0] == 0xc0:
+		return descriptor, fields[3:]
+	case len(fields) >= 9 && fields[0] == 0xd0:
+		return descriptor, fields[9:]
+	}
+	return descriptor, nil
+}
+
+// amqpWord reads a symbol or binary, in either of its sizes. Anything else is empty.
+func amqpWord(in []byte) (word string, rest []byte) {
+	head, n := 2, uint32(0)
+	switch {
+	case len(in) >= 2 && (in[0] == 0xa3 || in[0] == 0xa0):
+		n = uint32(in[1])
+	case len(in) >= 5 && (in[0] == 0xb3 || in[0] == 0xb0):
+		head, n = 5, binary.BigEndian.Uint32(in[1:])
+	default:
+		return "", nil
+	}
+	if uint64(n) > uint64(len(in)-head) {
+		return "", nil
+	}
+	return string(in[head : head+int(n)]), in[head+int(n):]
+}
