@@ -1,5 +1,6 @@
-// Package starttls gets a connection to TLS in the protocols that begin in the clear: SMTP, LMTP, IMAP,
-// POP3, LDAP, PostgreSQL, MySQL. It is the upgrade, done right, on a net.Conn.
+// Package starttls gets a connection to TLS in the protocols that begin in the clear: SMTP, IMAP, POP3,
+// LDAP, FTP, XMPP, PostgreSQL, MySQL and more than a dozen others, listed in [dialect.All]. It is the
+// upgrade, done right, on a net.Conn.
 //
 // # Where to start
 //

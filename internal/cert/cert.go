@@ -141,7 +141,10 @@ func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, er
 	if named == nil && !s.Strict {
 		named = s.best(hello, func(*loaded) bool { return true })
 	}
-	return named, nil // nil makes crypto/tls send unrecognized_name
+	if named == nil && s.Log != nil {
+		s.Log.Info("no certificate is for the name that a client asks for", "name", name)
+	}
+	return named, nil // nil makes crypto/tls send unrecognized_name, and speak of no certificates
 }
 
 // best returns the first certificate that fits and that the client can use, or the first that fits.

@@ -90,7 +90,7 @@ end within --grace; a second one stops at once.`,
 	fs.StringArrayVar(&f.keys, "key", nil, "its key, PEM `FILE` (default: in the --cert file)")
 	fs.StringVar(&f.ca, "ca", "", "trust these certificates for the backend, PEM `FILE` (default: the system's)")
 	fs.StringVar(&f.state, "state", defaultState(), "folder for what the program keeps")
-	fs.StringVar(&f.name, "name", "", "how the gateway calls itself (default: the host's name)")
+	fs.StringVar(&f.name, "name", "", "how the gateway calls itself, in greetings and as route in the log (default: the host's name)")
 	fs.StringVar(&f.minVersion, "min-version", "1.2", "lowest TLS `VERSION` towards clients: 1.0, 1.1, 1.2, 1.3")
 	fs.DurationVar(&f.timeout, "timeout", 0, "for the whole way to TLS (default 1m, 5m where TLS is optional)")
 	fs.DurationVar(&f.idle, "idle", 12*time.Hour, "end a session on which nothing was sent for so long")
@@ -311,7 +311,11 @@ func (r *running) announce(std streams, addr net.Addr) {
 	if r.Front.Implicit {
 		how = "TLS from the first byte"
 	}
-	fmt.Fprintf(std.out, "listening  %s://%s (%s)\n", r.listen.Scheme, addr, how)
+	where := r.listen.Scheme + "://" + addr.String()
+	if r.listen.Network == "unix" {
+		where = r.listen.String()
+	}
+	fmt.Fprintf(std.out, "listening  %s (%s)\n", where, how)
 	fmt.Fprintf(std.out, "backend    %s\n", r.back)
 	if r.certs == nil {
 		return
@@ -320,6 +324,9 @@ func (r *running) announce(std streams, addr net.Addr) {
 	kind := fmt.Sprintf("%s, until %s", c.Subject, c.NotAfter.Format(time.DateOnly))
 	if r.self {
 		kind = "self-signed, kept in the state folder"
+	}
+	if r.self && c.VerifyHostname(r.Name) != nil {
+		kind = fmt.Sprintf("self-signed for %s and kept in the state folder; remove it there to have one for %s", c.Subject.CommonName, r.Name)
 	}
 	if r.made {
 		kind = "self-signed, made now and kept in the state folder"

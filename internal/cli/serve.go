@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -31,7 +30,7 @@ func (r *running) serve(ctx context.Context, std streams) error {
 	if err := g.Serve(accepting, ln); err != nil {
 		return failed(err)
 	}
-	return r.drain(draining, g, std)
+	return r.drain(draining, g)
 }
 
 // runSignals obeys signals: SIGHUP reads certificates again, the first to stop ends accepting, the
@@ -56,14 +55,14 @@ func (r *running) runSignals(ctx context.Context, signals <-chan os.Signal, firs
 }
 
 // drain lets sessions end within the grace time.
-func (r *running) drain(ctx context.Context, g *gateway.Gateway, std streams) error {
+func (r *running) drain(ctx context.Context, g *gateway.Gateway) error {
 	if n := g.Live(); n > 0 {
 		r.Log.Info("stopping", "sessions", n, "grace", r.grace)
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.grace)
 	defer cancel()
 	if n := g.Drain(ctx); n > 0 {
-		fmt.Fprintf(std.err, "starttls: %d sessions were broken off\n", n)
+		r.Log.Warn("sessions were broken off", "sessions", n)
 	}
 	return nil
 }

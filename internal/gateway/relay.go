@@ -330,7 +330,11 @@ func (s *session) offer() dialect.Offer {
 // toClient says a message of the server to the client, with our offer of TLS in place of the server's.
 // It is called with mu held.
 func (s *session) toClient(m dialect.Message) error {
-	m, ok := s.front.Across(m.Offering(s.offer()))
+	offer := s.offer()
+	if m.Re == dialect.Secret {
+		offer = dialect.Unsaid // who has logged in is past it (RFC 9051 §6.2.1)
+	}
+	m, ok := s.front.Across(m.Offering(offer))
 	if !ok {
 		return nil
 	}

@@ -51,12 +51,8 @@ func (c *amqpConn) serve() error {
 		if header, err = c.take(len(amqpHeader)); err != nil {
 			return err
 		}
-		c.w.WriteString(amqpHeader)
-	} else if string(header) == amqpHeader {
-		c.w.WriteString(amqpHeader)
-	} else {
-		c.w.WriteString(amqpSASL) // what would have been right (§2.2)
 	}
+	c.w.WriteString(amqpHeader) // also where it is only what would have been right (§2.2)
 	if string(header) != amqpHeader {
 		return errAMQP
 	}
@@ -97,11 +93,11 @@ func (c *amqpConn) login() error {
 // there, is answered by another.
 func (c *amqpConn) frame() (on bool, err error) {
 	kind, channel, body, err := c.read()
+	if err == nil && kind != amqpFrame {
+		err = errAMQP
+	}
 	if err != nil {
 		return false, err
-	}
-	if kind != amqpFrame {
-		return false, errAMQP
 	}
 	if len(body) == 0 {
 		c.w.WriteString("\x00\x00\x00\x08\x02\x00\x00\x00")
@@ -116,7 +112,7 @@ func (c *amqpConn) frame() (on bool, err error) {
 		c.opened = true
 		// Our name, the client's name for us, bytes of a frame, the highest channel, and the longest
 		// silence in milliseconds.
-		name := visible(c.name())
+		name := c.name()[:min(len(c.name()), 200)]
 		fields := "\xa1" + string([]byte{byte(len(name))}) + name + "\x40" + "\x70\x00\x01\x00\x00" + "\x60\xff\xff\x70"
 		c.send(amqpFrame, 0, amqpOpen, 5, fields+string(binary.BigEndian.AppendUint32(nil, uint32(idle.Milliseconds()))))
 	case amqpBegin:
@@ -139,8 +135,7 @@ func (c *amqpConn) read() (kind byte, channel uint16, body []byte, err error) {
 	if size > amqpFrameLimit || offset < 8 || size < offset {
 		return 0, 0, nil, errAMQP
 	}
-	body, err = c.take(int(size) - 8)
-	if err != nil {
+	if body, err = c.take(int(size) - 8); err != nil {
 		return 0, 0, nil, err
 	}
 	return head[5], binary.BigEndian.Uint16(head[6:]), body[offset-8:], nil
@@ -174,17 +169,15 @@ func amqpDescribed(body []byte) (descriptor byte, fields []byte) {
 
 // amqpWord reads a symbol or binary, in either of its sizes. Anything else is empty.
 func amqpWord(in []byte) (word string, rest []byte) {
-	head, n := 2, uint32(0)
+	n := uint32(0)
 	switch {
 	case len(in) >= 2 && (in[0] == 0xa3 || in[0] == 0xa0):
-		n = uint32(in[1])
+		n, in = uint32(in[1]), in[2:]
 	case len(in) >= 5 && (in[0] == 0xb3 || in[0] == 0xb0):
-		head, n = 5, binary.BigEndian.Uint32(in[1:])
-	default:
+		n, in = binary.BigEndian.Uint32(in[1:]), in[5:]
+	}
+	if uint64(n) > uint64(len(in)) {
 		return "", nil
 	}
-	if uint64(n) > uint64(len(in)-head) {
-		return "", nil
-	}
-	return string(in[head : head+int(n)]), in[head+int(n):]
+	return string(in[:n]), in[n:]
 }

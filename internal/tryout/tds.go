@@ -84,11 +84,8 @@ func (c *tdsConn) login(body []byte) bool {
 		return false
 	}
 	version := binary.LittleEndian.Uint32(body[4:])
-	if version>>24 < 0x72 && version != tdsStrict {
-		return false
-	}
 	from, n := int(binary.LittleEndian.Uint16(body[40:])), 2*int(binary.LittleEndian.Uint16(body[42:]))
-	if from+n > len(body) {
+	if from+n > len(body) || version>>24 < 0x72 && version != tdsStrict {
 		return false
 	}
 	if name := tdsText(body[from : from+n]); name != "" {
@@ -122,7 +119,8 @@ func (c *tdsConn) batch(body []byte) {
 		"\xd1" + tdsSize(len(row)) + row + tdsDone(tdsCounted, 1))
 }
 
-// message reads the packets of a message.
+// message reads the packets of a message. All but the last have something in them, or there could be no
+// end of them.
 func (c *tdsConn) message() (kind byte, body []byte, err error) {
 	for {
 		head, err := c.take(tdsHeader)
@@ -133,7 +131,8 @@ func (c *tdsConn) message() (kind byte, body []byte, err error) {
 		if kind == 0 {
 			kind = head[0]
 		}
-		if n < 0 || head[0] != kind || len(body)+n > tdsLimit {
+		last := head[1]&1 != 0
+		if n < 0 || head[0] != kind || len(body)+n > tdsLimit || n == 0 && !last {
 			return 0, nil, errTDS
 		}
 		part, err := c.take(n)
@@ -141,11 +140,8 @@ func (c *tdsConn) message() (kind byte, body []byte, err error) {
 			return 0, nil, err
 		}
 		body = append(body, part...)
-		if last := head[1]&1 != 0; last {
+		if last {
 			return kind, body, nil
-		}
-		if n == 0 {
-			return 0, nil, errTDS // or it could go on for ever
 		}
 	}
 }
@@ -167,7 +163,9 @@ func tdsError(text string) string {
 }
 
 // tdsToken is a token with its length.
-func tdsToken(token byte, body string) string { return string([]byte{token}) + tdsSize(len(body)) + body }
+func tdsToken(token byte, body string) string {
+	return string([]byte{token}) + tdsSize(len(body)) + body
+}
 
 func tdsSize(n int) string { return string(binary.LittleEndian.AppendUint16(nil, uint16(n))) }
 

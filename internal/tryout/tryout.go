@@ -25,7 +25,7 @@ import (
 // protocols has a line for each protocol; the rest of it is in the file of its name.
 var protocols = []protocol{
 	smtp, lmtp, imap, pop3, ldap, postgres, mysql,
-	sieve, nntp, ftp, irc, xmpp, xmppServer, telnet, nats, nut, http, acap, mtqp, nbd, amqp, tds,
+	sieve, nntp, ftp, irc, xmpp, xmppServer, telnet, nats, nut, http, acap, mtqp, nbd, amqp, tds, vnc,
 }
 
 // A protocol is what a protocol's file says of it.

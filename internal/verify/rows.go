@@ -196,7 +196,7 @@ func second(p *probe) (string, error) {
 		return "", err
 	}
 	upgrade := p.words(false, dialect.Upgrade)
-	if upgrade == nil {
+	if len(upgrade) == 0 {
 		return "", errNone
 	}
 	if err := p.leg.Say(dialect.Message{Kind: dialect.Upgrade, Raw: upgrade}); err != nil {
@@ -280,7 +280,12 @@ const recordAlert = 0x15
 
 // workFirst does real work before TLS.
 func workFirst(p *probe) (string, error) {
-	if !p.Demands || p.Endpoint.Implicit || len(p.work()) == 0 {
+	switch {
+	case p.Endpoint.Implicit:
+		return "", errFirstByte
+	case !p.Demands:
+		return "", errOptional
+	case len(p.work()) == 0:
 		return "", errNone
 	}
 	if p.Endpoint.Dialect.Script.ServerFirst() {
@@ -322,7 +327,7 @@ func wrongALPN(p *probe) (string, error) {
 // endless sends four megabytes that are no message, and goes on if nobody minds.
 func endless(p *probe) (string, error) {
 	if p.Endpoint.Implicit {
-		return "", errNone
+		return "", errFirstByte
 	}
 	piece := bytes.Repeat([]byte("A"), 64<<10)
 	for range 64 {

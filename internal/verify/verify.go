@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"starttls"
@@ -55,8 +56,12 @@ type row struct {
 	run       func(*probe) (seen string, err error)
 }
 
-// errNone is returned by rows that the protocol has nothing for.
-var errNone = errors.New("the protocol has nothing of the kind")
+// What rows return that there is nothing for.
+var (
+	errNone      = errors.New("the protocol has nothing of the kind")
+	errFirstByte = fmt.Errorf("TLS begins with the first byte: %w", errNone)
+	errOptional  = fmt.Errorf("tls=encrypt is not said of the listener: %w", errNone)
+)
 
 // Run attacks the target, one conversation after the other, and hands each result to tell. It returns
 // how many rows were broken, and an error if the target cannot be reached or has no TLS at all.
@@ -106,7 +111,7 @@ func (t Target) try(ctx context.Context, r row) Result {
 	res.Detail, err = r.run(p)
 	switch {
 	case errors.Is(err, errNone):
-		res.Verdict, res.Detail = NotApplicable, err.Error()
+		res.Verdict, res.Detail = NotApplicable, strings.TrimSuffix(err.Error(), ": "+errNone.Error())
 	case err != nil:
 		res.Verdict, res.Detail = Broken, err.Error()
 	}
@@ -146,7 +151,7 @@ func (p *probe) question() []byte {
 // ready goes the road up to the client's upgrade, which it returns for the caller to write.
 func (p *probe) ready() ([]byte, error) {
 	if p.Endpoint.Implicit {
-		return nil, errNone
+		return nil, errFirstByte
 	}
 	for _, line := range p.Endpoint.Dialect.Script.Clear {
 		switch {
