@@ -1,6 +1,7 @@
 package tryout
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 )
@@ -68,20 +69,16 @@ func (c *amqpConn) login() error {
 	// An array of two symbols: its size, their number, their type.
 	c.send(amqpSASLFrame, 0, amqpMechanisms, 1, "\xe0\x12\x02\xa3\x09ANONYMOUS\x05PLAIN")
 	kind, _, body, err := c.read()
-	if err != nil {
-		return err
-	}
 	descriptor, fields := amqpDescribed(body)
-	if kind != amqpSASLFrame || descriptor != amqpInit {
-		return errAMQP
+	if err != nil || kind != amqpSASLFrame || descriptor != amqpInit {
+		return cmp.Or(err, errAMQP)
 	}
 	mechanism, rest := amqpWord(fields)
 	response, _ := amqpWord(rest)
 	name, ok := plainName(response)
-	switch {
-	case mechanism == "PLAIN" && ok:
+	if mechanism == "PLAIN" && ok {
 		c.tell("%s logged in", name)
-	case mechanism != "ANONYMOUS":
+	} else if mechanism != "ANONYMOUS" {
 		c.send(amqpSASLFrame, 0, amqpOutcome, 1, "\x50\x01")
 		return errAMQP
 	}
@@ -93,11 +90,8 @@ func (c *amqpConn) login() error {
 // there, is answered by another.
 func (c *amqpConn) frame() (on bool, err error) {
 	kind, channel, body, err := c.read()
-	if err == nil && kind != amqpFrame {
-		err = errAMQP
-	}
-	if err != nil {
-		return false, err
+	if err != nil || kind != amqpFrame {
+		return false, cmp.Or(err, errAMQP)
 	}
 	if len(body) == 0 {
 		c.w.WriteString("\x00\x00\x00\x08\x02\x00\x00\x00")
@@ -158,10 +152,9 @@ func amqpDescribed(body []byte) (descriptor byte, fields []byte) {
 	case len(body) >= 10 && body[0] == 0 && body[1] == 0x80 && binary.BigEndian.Uint64(body[2:]) < 0x100: // ulong
 		descriptor, fields = body[9], body[10:]
 	}
-	switch {
-	case len(fields) >= 3 && fields[0] == 0xc0:
+	if len(fields) >= 3 && fields[0] == 0xc0 {
 		return descriptor, fields[3:]
-	case len(fields) >= 9 && fields[0] == 0xd0:
+	} else if len(fields) >= 9 && fields[0] == 0xd0 {
 		return descriptor, fields[9:]
 	}
 	return descriptor, nil

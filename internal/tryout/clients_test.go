@@ -73,6 +73,8 @@ func TestClients(t *testing.T) {
 		{"nbdinfo", "nbd", "nbdinfo nbd://127.0.0.1:PORT/any", "export-size: 1048576 (1M)", ""},
 		{"nbd list", "nbd", "nbdinfo --list nbd://127.0.0.1:PORT", "export=\"zeros\"", ""},
 		{"qemu-img", "nbd", "qemu-img info --image-opts driver=nbd,host=127.0.0.1,port=PORT", "virtual size: 1 MiB", ""},
+		{"tsql", "tds", "sh -c printf\u00a0'select\u00a01\\ngo\\n'|TDSVER=7.4\u00a0tsql\u00a0-H\u00a0127.0.0.1\u00a0-p\u00a0PORT\u00a0-U\u00a0joe\u00a0-P\u00a0secret\u00a0-o\u00a0q",
+			"starttls try-out: select 1\n", "joe logged in\n"},
 		{"ping", "mysql", "mariadb-admin --no-defaults -h 127.0.0.1 -P PORT -u joe -psecret --skip-ssl ping", "mysqld is alive", "joe logged in\n"},
 	} {
 		t.Run(c.server+"/"+c.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package tryout
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"strings"
@@ -29,7 +30,7 @@ const (
 	tdsLimit  = 1 << 20 // bytes of a message
 
 	tdsNewest    = 0x74000004 // 7.4
-	tdsStrict    = 0x08000000 // 8.0, which begins with TLS
+	tdsStrict    = 0x08000000 // 8.0
 	tdsCollation = "\x09\x04\xd0\x00\x34"
 	// Behind two options and the end of the list: version 16, no encryption.
 	tdsHello = "\x00\x00\x0b\x00\x06\x01\x00\x11\x00\x01\xff" + "\x10\x00\x00\x00\x00\x00" + "\x02"
@@ -53,15 +54,11 @@ func (c *tdsConn) serve() error {
 		c.send(tdsHello)
 		kind, body, err = c.message()
 	}
-	if err != nil {
-		return err
-	}
-	if kind != tdsLogin || !c.login(body) {
-		return errTDS
+	if err != nil || kind != tdsLogin || !c.login(body) {
+		return cmp.Or(err, errTDS)
 	}
 	for {
-		kind, body, err := c.message()
-		if err != nil {
+		if kind, body, err = c.message(); err != nil {
 			return err
 		}
 		switch kind {
@@ -113,8 +110,7 @@ func (c *tdsConn) batch(body []byte) {
 		return
 	}
 	row := tdsWide(echoed(query))
-	// COLMETADATA: one column, user type, flags, NVARCHAR of 4000 characters, and its name. ROW: length
-	// and text.
+	// COLMETADATA: one column, user type, flags, NVARCHAR of 4000 characters, its name. ROW: length, text.
 	c.send("\x81\x01\x00" + "\x00\x00\x00\x00\x00\x00" + "\xe7\x40\x1f" + tdsCollation + tdsShort("answer") +
 		"\xd1" + tdsSize(len(row)) + row + tdsDone(tdsCounted, 1))
 }
@@ -173,17 +169,12 @@ func tdsSize(n int) string { return string(binary.LittleEndian.AppendUint16(nil,
 func tdsShort(text string) string { return string([]byte{byte(len(text))}) + tdsWide(text) }
 
 func tdsWide(text string) string {
-	var out []byte
-	for _, unit := range utf16.Encode([]rune(text)) {
-		out = binary.LittleEndian.AppendUint16(out, unit)
-	}
+	out, _ := binary.Append(nil, binary.LittleEndian, utf16.Encode([]rune(text)))
 	return string(out)
 }
 
 func tdsText(wide []byte) string {
 	units := make([]uint16, len(wide)/2)
-	for i := range units {
-		units[i] = binary.LittleEndian.Uint16(wide[2*i:])
-	}
+	binary.Decode(wide, binary.LittleEndian, units)
 	return string(utf16.Decode(units))
 }

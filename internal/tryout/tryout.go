@@ -1,7 +1,7 @@
 // Package tryout has a tiny server for each protocol, for trying a gateway with nothing behind it.
 //
 // They speak in the clear and have no word for TLS: the gateway in front puts TLS in. A client can say
-// hello, log in with any name and any password, do the obvious first thing, and leave. What a server
+// hello, log in with any name and any password, do the obvious first thing, and leave. (RDP's lets nobody further than the upgrade.) What a server
 // of mail is sent it keeps in memory for a while, and scripts as long as their connection lives; nothing
 // else is changed by anyone.
 //
@@ -25,7 +25,7 @@ import (
 // protocols has a line for each protocol; the rest of it is in the file of its name.
 var protocols = []protocol{
 	smtp, lmtp, imap, pop3, ldap, postgres, mysql,
-	sieve, nntp, ftp, irc, xmpp, xmppServer, telnet, nats, nut, http, acap, mtqp, nbd, amqp, tds, vnc,
+	sieve, nntp, ftp, irc, xmpp, xmppServer, telnet, nats, nut, http, acap, mtqp, nbd, amqp, tds, vnc, rdp,
 }
 
 // A protocol is what a protocol's file says of it.

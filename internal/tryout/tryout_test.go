@@ -264,7 +264,7 @@ func FuzzServe(f *testing.F) {
 				f.Add(uint8(i), []byte(strings.ReplaceAll(k.say, "\n", "\r\n")))
 			}
 		}
-		for _, w := range slices.Concat(wires, nbdWires) {
+		for _, w := range slices.Concat(wires, nbdWires, binaryWires) {
 			if w.server == p.name {
 				f.Add(uint8(i), []byte(bytesOf(w.say)))
 			}

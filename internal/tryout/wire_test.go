@@ -34,7 +34,7 @@ func bytesOf(text string) string {
 }
 
 func TestWires(t *testing.T) {
-	for _, w := range slices.Concat(wires, nbdWires) {
+	for _, w := range slices.Concat(wires, nbdWires, binaryWires) {
 		t.Run(w.server+"/"+w.name, func(t *testing.T) {
 			s, out := newServer(t, w.server)
 			heard := converse(t, s, bytesOf(w.say))
