@@ -1,9 +1,9 @@
 // Package tryout has a tiny server for each protocol, for trying a gateway with nothing behind it.
 //
 // They speak in the clear and have no word for TLS: the gateway in front puts TLS in. A client can say
-// hello, log in with any name and any password, do the obvious first thing, and leave. (RDP's lets nobody further than the upgrade.) What a server
-// of mail is sent it keeps in memory for a while, and scripts as long as their connection lives; nothing
-// else is changed by anyone.
+// hello, log in with any name and any password, do the obvious first thing, and leave; that of RDP lets
+// nobody further than the upgrade. What a server of mail is sent it keeps in memory for a while, and
+// scripts as long as their connection lives; nothing else is changed by anyone.
 //
 // All that a client can send is bounded: lines, messages, what is kept, and the time it may be silent.
 package tryout
