@@ -339,7 +339,7 @@ func (s *session) toClient(m dialect.Message) error {
 		return nil
 	}
 	if (s.secured != nil || s.back.secured != nil) && !s.bindable() {
-		s.unbound = s.unbound || m.Binds()
+		s.unbound = s.unbound || s.secured != nil && m.Binds() // in the clear nobody can bind
 		m = m.Unbound()
 	}
 	if s.channels != nil {

@@ -66,7 +66,7 @@ func TestTheSecondSIGTERMEndsSessions(t *testing.T) {
 	g.signal(syscall.SIGTERM)
 	g.ended()
 	g.logged("outcome=broken", "the gateway stops")
-	g.logged("starttls: 1 session", "broken off")
+	g.logged("sessions were broken off", "sessions=1")
 	session.SetReadDeadline(time.Now().Add(limit))
 	if n, err := session.Read(make([]byte, 1)); n > 0 || err == nil {
 		t.Errorf("the session lives")
@@ -81,7 +81,7 @@ func TestSessionsEndWithTheGraceTime(t *testing.T) {
 	dialIMAP(t, g, &tls.Config{ServerName: "localhost", RootCAs: pki.Pool})
 	g.signal(syscall.SIGTERM)
 	g.ended()
-	g.logged("starttls: 1 session", "broken off")
+	g.logged("sessions were broken off", "sessions=1")
 }
 
 // Bytes glued to the upgrade are never read as if they had come through TLS.
