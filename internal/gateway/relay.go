@@ -182,7 +182,7 @@ func (s *session) upgrade(m dialect.Message) error {
 	if s.route.Front.Level == starttls.None {
 		return s.refuse(m, dialect.Unknown)
 	}
-	if s.must() && m.Kind == dialect.Upgrade && s.route.Dialect.Again && m.Re == dialect.Secret {
+	if s.must() && s.route.Dialect.Again && m.Re == dialect.Secret {
 		return s.refuse(m, dialect.TLSRequired) // it is a request of its own, said in the clear
 	}
 	switch s.caughtUp(); {

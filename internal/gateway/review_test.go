@@ -60,21 +60,6 @@ func TestAPortOfOursIsNoLoop(t *testing.T) {
 	}
 }
 
-// TestManyLocalClientsAreNoLoop: few enough for the descriptors that a process has by default.
-func TestManyLocalClientsAreNoLoop(t *testing.T) {
-	const clients = 150
-	p := only("smtp")
-	g := start(t, p)
-	for range clients {
-		c, err := call(g.addr, p)
-		must(t, err)
-		defer c.Close()
-		if answer, err := c.hear(); err != nil || !strings.HasPrefix(answer, "220") {
-			t.Fatalf("%s, %v: %s", show(answer), err, g.text())
-		}
-	}
-}
-
 // TestABackendThatStallsInALogin: the client is told in time, in the clear and inside TLS.
 func TestABackendThatStallsInALogin(t *testing.T) {
 	const timeout = 500 * time.Millisecond
