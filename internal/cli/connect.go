@@ -70,7 +70,7 @@ func (f *connectFlags) run(ctx context.Context, std streams, url string) error {
 		if v.level, err = starttls.ParseLevel(word); err != nil {
 			return err
 		}
-		if v.level < starttls.Encrypt {
+		if v.level < starttls.Encrypt || v.level > starttls.Secure {
 			return fmt.Errorf("tls=%s: connect is for TLS; meant is encrypt, verify or secure", word)
 		}
 	}

@@ -248,6 +248,9 @@ func (f *gatewayFlags) behind(r *running, url string) error {
 		if back.Level, err = starttls.ParseLevel(word); err != nil {
 			return err
 		}
+		if back.Level > starttls.Secure {
+			return fmt.Errorf("tls=%s: a backend's tls is none, may, encrypt, verify or secure", word)
+		}
 		if back.Implicit && back.Level < starttls.Encrypt {
 			return fmt.Errorf("tls=%s: %s is TLS from the first byte", word, e.Scheme)
 		}

@@ -1,0 +1,106 @@
+// Package policy says what a delivery to a domain must demand, and why: evidence is gathered from DNS,
+// MTA-STS and memory, and decided on.
+//
+// [Gatherer].Gather does all I/O and returns [Evidence]. [Decide] is pure: evidence in, [Plan] out; its
+// table test is the specification. The same Plan is printed by "starttls policy", told to Postfix,
+// walked by the mx: backend and judged by "starttls check".
+package policy
+
+import (
+	"net/netip"
+	"time"
+
+	"starttls"
+	"starttls/resolver"
+	"starttls/tlsrpt"
+)
+
+// A Plan is what a delivery to a domain must do: attempts in order, each with what it must demand.
+type Plan struct {
+	Domain string // the next hop, as resolver.Name returns it, or a host or address literal in brackets
+	// Attempts are the MX hosts in the order in which they are to be tried, those that must not be used
+	// included: they are told, reported, and passed over.
+	Attempts []Attempt
+	// Refusal, if not nil, is why no host can be tried at all.
+	Refusal *Refusal
+	// RequireTLS says that the message demands REQUIRETLS (RFC 8689) of every hop.
+	RequireTLS bool
+	// Until is when the evidence is too old for the plan to be used again.
+	Until    time.Time
+	Evidence *Evidence
+}
+
+// An Attempt is one MX host, and what is demanded of it.
+type Attempt struct {
+	Host  string // its name in DNS; empty for an address literal
+	Pref  uint16
+	Port  uint16
+	Addrs []netip.Addr
+	// Level is None, May, Encrypt, Verify, Secure or Dane.
+	Level starttls.Level
+	// Source is where Level comes from.
+	Source Source
+	// Names are those for one of which the certificate must be: at Verify and Secure, and at Dane for
+	// records of usage 2.
+	Names []string
+	SNI   string
+	// TLSA are the records that count, at Dane.
+	TLSA []resolver.TLSARecord
+	// Refusal, if not nil, is why the host must not be used: it is passed over like one that is down.
+	Refusal *Refusal
+	// Watch are policies that are judged and reported but not enforced: MTA-STS in testing mode, TLSA
+	// under a weaker level.
+	Watch []Watch
+	// Remembered is what was seen of the host before, nil if nothing was or memory is off. At May, a
+	// host that gave TLS then and offers none now is stripped (RFC 3207 §6).
+	Remembered *Seen
+	// Policies are those that apply, as TLS-RPT names them; at least one.
+	Policies []tlsrpt.Policy
+	// Why says in one sentence what is demanded and because of what.
+	Why string
+}
+
+// A Source is where a level comes from.
+type Source string
+
+// The sources of a level.
+const (
+	FromDANE     Source = "dane"
+	FromSTS      Source = "mta-sts"
+	FromOverride Source = "override"
+	FromMemory   Source = "memory"
+	FromDefault  Source = "default"
+	FromMessage  Source = "message" // TLS-Required: No, or REQUIRETLS
+)
+
+// A Watch is a policy that a host is judged by without consequence for the delivery.
+type Watch struct {
+	Source Source
+	Level  starttls.Level
+	Names  []string
+	TLSA   []resolver.TLSARecord
+	// Failure is set when the policy is failed already, before any connection: the MX is not in it.
+	Failure *tlsrpt.Failure
+	Policy  tlsrpt.Policy
+}
+
+// A Refusal is why nothing is sent to a host or a domain, as it is told in SMTP (policy table of
+// docs/policy.md) and in reports.
+type Refusal struct {
+	Code     int    // 451, 550 …
+	Enhanced string // "4.7.5"
+	Text     string // for people: names host, policy and reason
+	// Failure is how reports count it, nil if it has nothing to do with TLS.
+	Failure *tlsrpt.Failure
+}
+
+// Temporary reports whether to come again may help.
+func (r *Refusal) Temporary() bool { return r.Code < 500 }
+
+// Seen is what was seen of a host before.
+type Seen struct {
+	First, Last time.Time // of sessions with TLS
+	Version     uint16    // of TLS, the last time
+	SPKI        [32]byte  // SHA-256 of the leaf's public key, the last time
+	Issuer      string
+}
