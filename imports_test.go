@@ -89,6 +89,9 @@ var house = []struct {
 	{"internal/report", map[string]string{
 		"net": "it computes nothing and fetches nothing",
 	}},
+	{"internal/systemd", map[string]string{
+		"log/slog": "what to do about a manager that is gone is for the program to say",
+	}},
 	{"internal/config", nil},
 	{"internal/cli", nil},
 	{"cmd/starttls", map[string]string{
