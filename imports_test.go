@@ -53,6 +53,9 @@ var house = []struct {
 	{"internal/policy", map[string]string{
 		"os": "it reads no files", "database/sql": "memory is an interface",
 	}},
+	{"internal/proxyproto", map[string]string{
+		"net": "who may send a header is for the caller to say",
+	}},
 	{"internal/cert", map[string]string{
 		"starttls/dialect": "a certificate is for a name, whatever is spoken",
 		"net/http":         "it does not get certificates from anywhere",
