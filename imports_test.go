@@ -104,12 +104,13 @@ var house = []struct {
 
 // foreign is the code of others that each room may use, besides the program's surface, which may use any.
 var foreign = map[string][]string{
-	"resolver":       {"github.com/miekg/dns", "golang.org/x/net/idna"},
-	"internal/store": {"modernc.org/sqlite", "github.com/jackc/pgx/v5/stdlib"},
-	"internal/zone":  {"github.com/miekg/dns"},
-	"internal/lab":   {"github.com/miekg/dns"},
-	"internal/hello": {"golang.org/x/crypto/cryptobyte"},
-	"internal/check": {"golang.org/x/crypto/ocsp"},
+	"resolver":        {"github.com/miekg/dns", "golang.org/x/net/idna"},
+	"internal/config": {"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
+	"internal/store":  {"modernc.org/sqlite", "github.com/jackc/pgx/v5/stdlib"},
+	"internal/zone":   {"github.com/miekg/dns"},
+	"internal/lab":    {"github.com/miekg/dns"},
+	"internal/hello":  {"golang.org/x/crypto/cryptobyte"},
+	"internal/check":  {"golang.org/x/crypto/ocsp"},
 }
 
 // TestImports holds every package to the house.
