@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"net/netip"
 	"time"
 
 	"starttls"
@@ -29,16 +28,11 @@ type Evidence struct {
 
 // A Host is one MX host.
 type Host struct {
-	Name  string
-	Pref  uint16
-	Addrs []netip.Addr
-	// Secure says that the addresses were, in one family at least.
-	Secure bool
-	// AddrErr is a lookup of addresses that failed, in whichever family. Addrs may be there all the same.
-	AddrErr   error
-	Canonical string // at the end of CNAMEs
-	DANE      dane.Result
-	Seen      *Seen
+	Name string
+	Pref uint16
+	// DANE has its addresses as well.
+	DANE dane.Result
+	Seen *Seen
 }
 
 // An Override is what an operator demands of a destination, whatever the evidence.
