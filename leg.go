@@ -166,6 +166,12 @@ func (l *Leg) Crosses() bool {
 	return ok
 }
 
+// Sealer returns the leg's speech if a password has to be sealed on it: see [dialect.Sealer].
+func (l *Leg) Sealer() (dialect.Sealer, bool) {
+	s, ok := l.speech.(dialect.Sealer)
+	return s, ok
+}
+
 // Unread returns what was read and not yet cut into messages, good until the next Fill.
 func (l *Leg) Unread() []byte { return l.buf[l.r:l.w] }
 

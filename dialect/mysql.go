@@ -14,7 +14,7 @@ var MySQL = Dialect{
 	Script:     script("G u"),
 	Early:      true, // the greeting has the salt
 	LoginFirst: true, // MariaDB takes the capabilities of the SSLRequest for all that follows
-	Tried:      []string{"MariaDB 10.11", "OpenSSL 3.0"},
+	Tried:      []string{"MariaDB 10.11", "OpenSSL 3.0", "go-mysql 1.1 as a server with caching_sha2_password"},
 	Limit:      64 << 10,
 	Speak:      newMySQL,
 }
@@ -55,12 +55,18 @@ type mysql struct {
 	offered bool // the greeting has CLIENT_SSL
 	kind    Kind // of the client's last packet
 	pending bool
+	plugin  string // that the login is for
+	salt    []byte // of the server, for it
+	full    bool   // the server wants the password itself
 }
 
 func newMySQL(we Side, inside bool) Speech {
 	s := &mysql{we: we, inside: inside}
 	if inside {
 		s.phase, s.number = mysqlLogin, 2 // greeting and SSLRequest were said in the clear
+	}
+	if we == Client && !inside {
+		return mysqlSealer{speech{s, we}, s}
 	}
 	return speech{s, we}
 }
@@ -107,6 +113,9 @@ func (s *mysql) request(buf []byte) (Message, int, error) {
 		m = s.opened(contents)
 	}
 	if m.Kind == Secret {
+		if s.phase == mysqlLogin {
+			s.plugin = mysqlPlugin(contents)
+		}
 		s.phase, s.pending = mysqlAuth, true
 	}
 	s.kind = m.Kind
@@ -160,6 +169,8 @@ func (s *mysql) reply(buf []byte) (Message, int, error) {
 		return Message{}, 0, noise("the server speaks out of turn")
 	case first == 0x00:
 		s.phase = mysqlOpen // OK; anything else is one more round of the login
+	default:
+		s.follow(contents)
 	}
 	s.pending = false
 	s.number++
@@ -173,7 +184,7 @@ func (s *mysql) greeted(m *Message, contents []byte) {
 		s.phase = mysqlOver
 		return
 	}
-	m.Kind, s.phase = Greeting, mysqlLogin
+	m.Kind, s.phase, s.salt = Greeting, mysqlLogin, mysqlSalt(contents)
 	version, _, _ := bytes.Cut(contents[1:], []byte{0})
 	m.Name = string(version)
 	if at := mysqlFlags(contents); at > 0 && binary.LittleEndian.Uint16(contents[at:])&mysqlSSL != 0 {

@@ -95,8 +95,10 @@ func listen(t testing.TB) net.Listener {
 	return ln
 }
 
-func dialer(addr string) func(context.Context) (net.Conn, error) {
-	return func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, "tcp", addr) }
+func dialer(addr string) func(context.Context) (net.Conn, error) { return dialerOf("tcp", addr) }
+
+func dialerOf(network, addr string) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) { return new(net.Dialer).DialContext(ctx, network, addr) }
 }
 
 // Edits of a route.

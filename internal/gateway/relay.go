@@ -127,6 +127,9 @@ func (s *session) fromClient(m dialect.Message) error {
 // toServer says a message of the client to the server, as it is said on its leg. A question that is
 // none for it is answered by us: with what it has answered to our own, or in our words.
 func (s *session) toServer(m dialect.Message) error {
+	if sealed, err := s.seal(m); sealed {
+		return err
+	}
 	question := m.Kind == dialect.Hello || m.Kind == dialect.Ask
 	said, ok := s.back.Across(m)
 	switch {
@@ -330,6 +333,9 @@ func (s *session) offer() dialect.Offer {
 // toClient says a message of the server to the client, with our offer of TLS in place of the server's.
 // It is called with mu held.
 func (s *session) toClient(m dialect.Message) error {
+	if s.unsealed != nil {
+		return s.sayUnsealed(m)
+	}
 	offer := s.offer()
 	if m.Re == dialect.Secret {
 		offer = dialect.Unsaid // who has logged in is past it (RFC 9051 §6.2.1)

@@ -51,6 +51,7 @@ type session struct {
 	unbound  bool           // mechanisms with channel binding were taken out
 	leaf     leaf           // the certificate that the client was shown
 	channels *channels      // of a dialect that has them
+	unsealed []byte         // a password that waits for the key of the server
 }
 
 // phase is how far a session has come.
@@ -108,6 +109,7 @@ func (s *session) run() {
 	if s.channels != nil {
 		s.channels.forget()
 	}
+	clear(s.unsealed)
 	s.log(err)
 }
 

@@ -120,9 +120,13 @@ func psql(pki *peer.PKI, addr, options string) client {
 
 // mariadb asks one question, and whether the client itself sees TLS.
 func mariadb(pki *peer.PKI, addr string, more ...string) client {
+	return mariadbAsks(pki, addr, `select concat("six by seven is ", 6*7); \s`, more...)
+}
+
+func mariadbAsks(pki *peer.PKI, addr, query string, more ...string) client {
 	host, port, _ := net.SplitHostPort(addr)
 	return cmd("mariadb", "--no-defaults", "-h", host, "-P", port, "--protocol=tcp", "-u"+peer.User, "-p"+peer.Password,
-		"--ssl-ca="+pki.CAFile, "-Ne", `select concat("six by seven is ", 6*7); \s`).with(more...)
+		"--ssl-ca="+pki.CAFile, "-Ne", query).with(more...)
 }
 
 // contains checks that all the words are in what a client has printed.

@@ -99,3 +99,20 @@ func TestMariaDBGetsTLSInFront(t *testing.T) {
 		g.logged("outcome=refused")
 	})
 }
+
+// A password that MariaDB's client says inside TLS is sealed for a server in the clear that wants MySQL's
+// full authentication, and said as it is for one inside TLS.
+func TestMySQLFullAuthentication(t *testing.T) {
+	t.Parallel()
+	pki := peer.NewPKI(t)
+	for _, tls := range []string{"none", "encrypt"} {
+		t.Run(tls, func(t *testing.T) {
+			g := begin(t, pki, "mysql://127.0.0.1:0", "mysql://"+peer.StartMySQL(t)+"?tls="+tls)
+			for range 2 { // the second time the server knows the hash
+				mariadbAsks(pki, g.Host, "select 42", "--ssl-verify-server-cert").works(t, "six by seven is 42")
+			}
+			mariadbAsks(pki, g.Host, "select 42", "--ssl", "-pwrong").fails(t, "Access denied")
+			lacks(t, g.log.String(), peer.Password)
+		})
+	}
+}
