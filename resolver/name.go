@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -23,6 +24,9 @@ func Name(s string) (string, error) {
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
 		return "", fmt.Errorf("%q is an address and no domain name", s)
+	}
+	if !utf8.ValidString(name) {
+		return "", fmt.Errorf("%q is no domain name: it is not UTF-8", s)
 	}
 	name, err := toASCII.ToASCII(name)
 	if err != nil {
