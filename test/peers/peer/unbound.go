@@ -1,0 +1,59 @@
+package peer
+
+import (
+	"strings"
+	"syscall"
+)
+
+// UnboundOptions say what StartUnbound resolves from.
+type UnboundOptions struct {
+	Anchor  string   // trust anchor, DS or DNSKEY records in lines
+	Forward string   // address of a resolver, "127.0.0.1:5300"
+	Server  string   // or that of a name server of Zones: its port is in no NS record
+	Zones   []string // all of them, the root first
+	Listen  string   // the address to answer at; if empty, a free port of 127.0.0.1
+	Extra   []string
+}
+
+// Unbound is a running resolver that validates.
+type Unbound struct {
+	Addr string
+	Log  string
+}
+
+// StartUnbound starts a resolver that remembers nothing for longer than a second.
+func StartUnbound(t T, o UnboundOptions) *Unbound {
+	t.Helper()
+	in := begin(t, "unbound", "unbound")
+	if o.Listen == "" {
+		o.Listen = in.addrs(1)[0]
+	}
+	at := func(addr string) string { return strings.Replace(addr, ":", "@", 1) }
+	conf := []string{
+		"server:",
+		"  interface: " + at(o.Listen),
+		`  username: ""`, `  chroot: ""`, `  pidfile: ""`,
+		`  directory: "` + in.dir + `"`,
+		"  use-syslog: no", "  verbosity: 1", "  val-log-level: 2", "  log-servfail: yes", "  ede: yes",
+		"  num-threads: 1", "  do-ip6: no",
+		"  do-not-query-localhost: no",
+		`  module-config: "validator iterator"`,
+		`  trust-anchor-file: "` + in.write("anchor", o.Anchor) + `"`,
+		"  cache-max-ttl: 1", "  cache-max-negative-ttl: 1", "  val-bogus-ttl: 1", "  infra-host-ttl: 1",
+		"  val-nsec3-keysize-iterations: \"1024 150 2048 500 4096 2500\"",
+	}
+	for _, zone := range strings.Fields("test. example. invalid. onion. home.arpa. 127.in-addr.arpa.") {
+		conf = append(conf, `  local-zone: "`+zone+`" nodefault`)
+	}
+	conf = append(conf, o.Extra...)
+	conf = append(conf, "remote-control:", "  control-enable: no")
+	for _, zone := range o.Zones {
+		conf = append(conf, "stub-zone:", `  name: "`+zone+`"`, "  stub-addr: "+at(o.Server), "  stub-prime: no")
+	}
+	if o.Forward != "" {
+		conf = append(conf, "forward-zone:", `  name: "."`, "  forward-addr: "+at(o.Forward))
+	}
+	cmd := in.command("unbound", "-d", "-c", in.write("unbound.conf", conf...))
+	in.start(cmd, syscall.SIGTERM, o.Listen)
+	return &Unbound{Addr: o.Listen, Log: in.log}
+}
