@@ -1,0 +1,210 @@
+package socketmap
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"starttls/internal/policy"
+)
+
+// Policies answers smtp_tls_policy_maps from plans, and keeps what it answered for as long as the plan's
+// evidence is good. An answer that is asked for near its end is made anew behind the one that is told, so
+// that only the first question for a destination waits for DNS and HTTPS. However many ask at once, a
+// plan is made once.
+//
+// When a plan cannot be made, the last one is told to its end, and then TEMP: never anything milder.
+type Policies struct {
+	// Plan makes the plan of a destination. It ends when ctx does.
+	Plan func(ctx context.Context, d Destination) (*policy.Plan, error)
+	// Version is Postfix's. If zero, Oldest.
+	Version Version
+	// Limit is how long the making of a plan may take. If zero, 25 seconds.
+	Limit time.Duration
+	// MaxAnswers is how many answers are kept; those go first that nobody has asked for longest. If
+	// zero, 20,000.
+	MaxAnswers int
+	// MaxPlans is how many plans are made at once; others wait. If zero, 100.
+	MaxPlans int
+	// Log hears of each answer that was made. If nil, nothing is logged.
+	Log *slog.Logger
+	// Told, if not nil, is called for each question: with how long it waited, and whether the answer was
+	// there.
+	Told func(r Reply, kept bool, took time.Duration)
+	// Made, if not nil, is called for each plan that was made, or was not, with the reply that came of
+	// it.
+	Made func(r Reply, took time.Duration)
+
+	once  sync.Once
+	ctx   context.Context // of the making of plans
+	stop  context.CancelFunc
+	work  sync.WaitGroup
+	slots chan struct{}
+
+	mu      sync.Mutex
+	answers map[Destination]*list.Element // of *answer
+	used    *list.List                    // the one last asked for in front
+}
+
+// An answer is what is kept of one destination. Policies.mu guards it.
+type answer struct {
+	to     Destination
+	reply  Reply
+	until  time.Time     // the reply may be told before
+	renew  time.Time     // who asks from then on has a new one made; not after until
+	making chan struct{} // closed when a plan was made; nil when none is being made
+}
+
+// The life of answers.
+const (
+	shortest = 5 * time.Second  // whatever the TTLs are: one message asks once for each host
+	longest  = time.Hour        // so that a change is seen, whatever the TTLs are
+	again    = 10 * time.Second // between two tries where no plan could be made
+)
+
+func (p *Policies) init() {
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	p.slots = make(chan struct{}, cmp.Or(p.MaxPlans, 100))
+	p.answers, p.used = map[Destination]*list.Element{}, list.New()
+}
+
+// Answer answers a question of Postfix. The table's name has no meaning.
+func (p *Policies) Answer(ctx context.Context, _, key string) Reply {
+	begun := time.Now()
+	r, kept := p.answer(ctx, key, begun)
+	if p.Told != nil {
+		p.Told(r, kept, time.Since(begun))
+	}
+	return r
+}
+
+func (p *Policies) answer(ctx context.Context, key string, now time.Time) (r Reply, kept bool) {
+	d, ok, err := ParseKey(key)
+	switch {
+	case err != nil:
+		return Reply{Status: Perm, Text: oneLine(err.Error())}, true
+	case !ok:
+		return Reply{}, true
+	}
+	p.once.Do(p.init)
+	p.mu.Lock()
+	a := p.find(d, now)
+	r, kept = a.reply, now.Before(a.until)
+	making := a.making
+	p.mu.Unlock()
+	if kept {
+		return r, true
+	}
+	select {
+	case <-making:
+	case <-ctx.Done():
+		return Reply{Status: Timeout, Text: "no plan in time"}, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return a.reply, false
+}
+
+// find returns the answer for a destination. One that is not there or past its end is being made then,
+// one that is near its end too.
+func (p *Policies) find(d Destination, now time.Time) *answer {
+	e := p.answers[d]
+	if e == nil {
+		e = p.used.PushFront(&answer{to: d})
+		p.answers[d] = e
+		if p.used.Len() > cmp.Or(p.MaxAnswers, 20_000) {
+			oldest := p.used.Back()
+			delete(p.answers, p.used.Remove(oldest).(*answer).to)
+		}
+	}
+	p.used.MoveToFront(e)
+	a := e.Value.(*answer)
+	if a.making == nil && !now.Before(a.renew) {
+		a.making = make(chan struct{})
+		p.work.Go(func() { p.make(a) })
+	}
+	return a
+}
+
+// make makes the plan of an answer anew.
+func (p *Policies) make(a *answer) {
+	begun := time.Now()
+	r, until := p.result(a.to)
+	took := time.Since(begun)
+	if p.Made != nil {
+		p.Made(r, took)
+	}
+	if p.Log != nil {
+		p.Log.Info("policy", "destination", a.to, "answer", r.Status.String(), "value", cmp.Or(r.Short, r.Text), "took", took)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.keep(a, r, until)
+	close(a.making)
+	a.making = nil
+}
+
+// result makes a plan and says it, with the end of its evidence.
+func (p *Policies) result(d Destination) (Reply, time.Time) {
+	ctx, cancel := context.WithTimeout(p.ctx, cmp.Or(p.Limit, 25*time.Second))
+	defer cancel()
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return Reply{Status: Timeout, Text: "too many questions at once"}, time.Time{}
+	}
+	plan, err := p.Plan(ctx, d)
+	if err != nil {
+		return Reply{Status: Temp, Text: oneLine(fmt.Sprintf("%s: %v", d, err))}, time.Time{}
+	}
+	return Result(plan, cmp.Or(p.Version, Oldest)), plan.Until
+}
+
+// keep keeps a new reply, or the old one if that is still good and the new one is none.
+func (p *Policies) keep(a *answer, r Reply, until time.Time) {
+	now := time.Now()
+	failed := r.Status == Temp || r.Status == Timeout
+	if failed && now.Before(a.until) {
+		a.renew = now.Add(min(jitter(again), a.until.Sub(now)))
+		return
+	}
+	life := min(max(until.Sub(now), shortest), longest)
+	if failed {
+		life = again
+	}
+	a.reply, a.until = r, now.Add(life)
+	a.renew = now.Add(jitter(life * 7 / 8))
+}
+
+// jitter takes up to a quarter away, so that what was made at once is not made anew at once.
+func jitter(d time.Duration) time.Duration { return d - rand.N(d/4+1) }
+
+// Forget drops all answers: what they were made of has changed.
+func (p *Policies) Forget() {
+	p.once.Do(p.init)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.answers)
+	p.used.Init()
+}
+
+// Len returns how many answers are kept.
+func (p *Policies) Len() int {
+	p.once.Do(p.init)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.answers)
+}
+
+// Close ends the making of plans, and waits for it.
+func (p *Policies) Close() {
+	p.once.Do(p.init)
+	p.stop()
+	p.work.Wait()
+}
