@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -17,12 +16,12 @@ import (
 	"starttls"
 	"starttls/internal/cert"
 	"starttls/internal/gateway"
-	"starttls/internal/tryout"
 )
 
 // gatewayFlags are the flags of the one-line form.
 type gatewayFlags struct {
 	certs, keys          []string
+	backends             []string // NAME=URL
 	ca, state, name      string
 	minVersion           string
 	logLevel, logFormat  string
@@ -60,6 +59,9 @@ Options of BACKEND
   dial=early    dial when a client comes, also where TLS is demanded of it; else (late)
                 such a backend is dialled when TLS has begun
 
+--backend is for names that clients ask for by SNI, or in XMPP and MTQP in the clear.
+Where the server speaks first and is dialled at once, nobody could have named any.
+
 Without BACKEND a built-in try-out server answers. Without --cert a self-signed
 certificate is made and kept in the state folder.
 
@@ -69,7 +71,8 @@ end within --grace; a second one stops at once.`,
   starttls gateway 'imap://:143' 'imap://127.0.0.1:1143' --cert mail.pem --key mail.key
   starttls gateway 'ldap://:389?tls=encrypt' 'ldap://127.0.0.1:1389'
   starttls gateway 'smtp://127.0.0.1:2525?tls=none' 'submission://mail.example.org'
-  starttls gateway 'imaps://:993' 'imap://old.example.org?tls=encrypt'`,
+  starttls gateway 'imaps://:993' 'imap://old.example.org?tls=encrypt'
+  starttls gateway xmpp://:5222 xmpp://127.0.0.1:15222 --backend b.example=xmpp://127.0.0.1:25222`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < 1 || len(args) > 2 {
 				return fmt.Errorf("gateway takes LISTEN and, if you like, BACKEND; got %d arguments", len(args))
@@ -88,6 +91,7 @@ end within --grace; a second one stops at once.`,
 	fs.SortFlags = false
 	fs.StringArrayVar(&f.certs, "cert", nil, "certificate chain, PEM `FILE`; again for more names, chosen by SNI")
 	fs.StringArrayVar(&f.keys, "key", nil, "its key, PEM `FILE` (default: in the --cert file)")
+	fs.StringArrayVar(&f.backends, "backend", nil, "`NAME=URL`: another backend, for clients that ask for NAME; again for more")
 	fs.StringVar(&f.ca, "ca", "", "trust these certificates for the backend, PEM `FILE` (default: the system's)")
 	fs.StringVar(&f.state, "state", defaultState(), "folder for what the program keeps")
 	fs.StringVar(&f.name, "name", "", "how the gateway calls itself, in greetings and as route in the log (default: the host's name)")
@@ -123,7 +127,8 @@ func (f *gatewayFlags) logger(std streams) (*slog.Logger, error) {
 type running struct {
 	gateway.Route
 	listen starttls.Endpoint
-	back   string // for people
+	back   string   // for people
+	others []string // further backends, for people
 	certs  *cert.Store
 	made   bool // the self-signed certificate is new
 	self   bool // the certificate is self-signed by us
@@ -151,11 +156,17 @@ func (f *gatewayFlags) route(std streams, args []string) (*running, error) {
 		Timeout: f.timeout, Idle: f.idle, MaxConns: f.maxConns, MaxPerAddr: f.maxPerAddr,
 	}}
 	if len(args) == 2 {
-		err = f.behind(r, args[1])
+		r.Back, r.back, err = f.behind(r, args[1])
 	} else {
 		err = f.tryout(r, std)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := f.level(r); err != nil {
+		return nil, err
+	}
+	if err := f.others(r); err != nil {
 		return nil, err
 	}
 	return r, f.front(r) // last: it may make a certificate
@@ -177,8 +188,8 @@ func (f *gatewayFlags) checkNumbers() error {
 	return nil
 }
 
-// front fills in the leg towards clients.
-func (f *gatewayFlags) front(r *running) (err error) {
+// level fills in how much TLS is demanded of clients.
+func (f *gatewayFlags) level(r *running) (err error) {
 	front := &r.Front
 	front.Implicit, front.Level = r.listen.Implicit, starttls.May
 	if front.Implicit {
@@ -200,6 +211,12 @@ func (f *gatewayFlags) front(r *running) (err error) {
 			return fmt.Errorf("detect=%s: meant is a time such as 200ms", word)
 		}
 	}
+	return nil
+}
+
+// front fills in the certificates that clients are shown.
+func (f *gatewayFlags) front(r *running) (err error) {
+	front := &r.Front
 	version, err := parseVersion(f.minVersion)
 	if err != nil || front.Level == starttls.None {
 		return err
@@ -226,76 +243,6 @@ func (f *gatewayFlags) front(r *running) (err error) {
 	return nil
 }
 
-// behind fills in the leg towards the backend.
-func (f *gatewayFlags) behind(r *running, url string) error {
-	e, err := starttls.ParseEndpoint(url, "tls", "match", "min-version", "dial")
-	if err != nil {
-		return err
-	}
-	if e.Dialect != r.Dialect {
-		return fmt.Errorf("%s in front and %s behind: a gateway speaks the same protocol on both sides", r.Dialect.Name, e.Dialect.Name)
-	}
-	if e.Address == r.listen.Address {
-		return fmt.Errorf("%s: the backend is the gateway itself", url)
-	}
-	if e.Network == "tcp" && e.Host == "" {
-		return fmt.Errorf("%s: a backend has a host", url)
-	}
-	back := &r.Back
-	back.Name, back.Implicit, r.back = e.Host, e.Implicit, e.String()
-	switch word := e.Options.Get("tls"); {
-	case word != "":
-		if back.Level, err = starttls.ParseLevel(word); err != nil {
-			return err
-		}
-		if back.Level > starttls.Secure {
-			return fmt.Errorf("tls=%s: a backend's tls is none, may, encrypt, verify or secure", word)
-		}
-		if back.Implicit && back.Level < starttls.Encrypt {
-			return fmt.Errorf("tls=%s: %s is TLS from the first byte", word, e.Scheme)
-		}
-	case !e.Local():
-		back.Level = starttls.Secure
-	case e.Implicit:
-		back.Level = starttls.Encrypt
-	}
-	switch word := e.Options.Get("dial"); word {
-	case "", "late", "early":
-		back.Early = word == "early"
-	default:
-		return fmt.Errorf("dial=%s: meant is early or late", word)
-	}
-	version, err := parseVersion(e.Options.Get("min-version"))
-	if err != nil {
-		return err
-	}
-	v := verification{level: back.Level, host: e.Host, match: e.Options.Get("match"), ca: f.ca, min: version}
-	if back.Level != starttls.None {
-		if back.TLS, err = v.clientTLS(); err != nil {
-			return err
-		}
-	}
-	if back.Name == "" {
-		back.Name = r.Name
-	}
-	r.back += " (tls=" + back.Level.String() + ")"
-	dialer := &net.Dialer{Timeout: 30 * time.Second}
-	back.Dial = func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, e.Network, e.Address) }
-	return nil
-}
-
-// tryout puts the built-in server behind.
-func (f *gatewayFlags) tryout(r *running, std streams) error {
-	server, ok := tryout.New(r.Dialect.Name)
-	if !ok {
-		return fmt.Errorf("there is no built-in server for %s: name a BACKEND", r.Dialect.Name)
-	}
-	server.Out, server.Name = std.out, f.name
-	r.back = "a built-in try-out server: any name, any password, nothing is kept on disk"
-	r.Back.Name, r.Back.Dial = f.name, server.Dial
-	return nil
-}
-
 func hostname() string {
 	name, err := os.Hostname()
 	if err != nil || name == "" {
@@ -319,7 +266,9 @@ func (r *running) announce(std streams, addr net.Addr) {
 		where = r.listen.String()
 	}
 	fmt.Fprintf(std.out, "listening  %s (%s)\n", where, how)
-	fmt.Fprintf(std.out, "backend    %s\n", r.back)
+	for _, back := range append([]string{r.back}, r.others...) {
+		fmt.Fprintf(std.out, "backend    %s\n", back)
+	}
 	if r.certs == nil {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"starttls"
@@ -61,8 +62,12 @@ func (s *session) connect(asked dialect.Message) error {
 	// client is told.
 	left := s.timeLeft()
 	s.timer.Stop()
+	name := s.askedFor()
+	if to := s.route.Backs[name]; to != nil {
+		s.to = to
+	}
 	s.mu.Unlock()
-	back, greeting, err := s.openBack()
+	back, greeting, err := s.openBack(name)
 	s.mu.Lock()
 	if s.phase == inClear {
 		s.timer.Reset(left)
@@ -98,12 +103,35 @@ func (s *session) sayGreeting(m *dialect.Message) error {
 
 // openBack dials and, where the dialect does not need the login first, gets to TLS. The greeting that
 // it returns is the server's first words, or ours in their place.
-func (s *session) openBack() (*backLeg, *dialect.Message, error) {
-	b, greeting, err := s.open(s.route.Back.Level)
+func (s *session) openBack(asked string) (*backLeg, *dialect.Message, error) {
+	ctx := context.WithValue(s.ctx, askedKey{}, asked)
+	b, greeting, err := s.open(ctx, s.to.Level)
 	if errors.Is(err, errAnew) {
-		b, greeting, err = s.open(starttls.None)
+		b, greeting, err = s.open(ctx, starttls.None)
 	}
 	return b, greeting, err
+}
+
+// askedFor returns the host that the client asks for, or "". It is called with mu held.
+func (s *session) askedFor() string {
+	name := ""
+	if s.route.Dialect.Named {
+		name = s.front.Known("")
+	}
+	if name == "" && s.secured != nil {
+		name = s.secured.ConnectionState().ServerName
+	}
+	return strings.ToLower(strings.TrimSuffix(name, "."))
+}
+
+type askedKey struct{}
+
+// AskedFor returns the host that the client asked for, in lower case, from the context with which
+// [Back].Dial is called: in the protocol's own words (XMPP's "to") or else by SNI. It is empty when the
+// client has named none so far.
+func AskedFor(ctx context.Context) string {
+	name, _ := ctx.Value(askedKey{}).(string)
+	return name
 }
 
 type frontKey struct{}
@@ -122,19 +150,19 @@ func FrontTLS(ctx context.Context) (state tls.ConnectionState, ok bool) {
 // errAnew is a server that has no TLS and must be dialled anew to be spoken to in the clear.
 var errAnew = errors.New("to be dialled anew")
 
-// open opens the back leg at a level, which is that of the route or none.
-func (s *session) open(level starttls.Level) (*backLeg, *dialect.Message, error) {
-	ctx, cancel := context.WithTimeoutCause(s.ctx, min(maxBack, s.route.Timeout), errBackTimeout)
+// open opens the back leg at a level, which is that of the backend or none.
+func (s *session) open(ctx context.Context, level starttls.Level) (*backLeg, *dialect.Message, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, min(maxBack, s.route.Timeout), errBackTimeout)
 	defer cancel()
 	if s.secured != nil {
 		ctx = context.WithValue(ctx, frontKey{}, s.secured)
 	}
-	conn, err := s.dial(ctx, s.conns.front)
+	conn, err := s.dial(ctx, s.to, s.conns.front)
 	if err != nil {
 		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	to, d := s.route.Back, s.route.Dialect
+	to, d := s.to, s.route.Dialect
 	b := &backLeg{Leg: starttls.NewLeg(conn, d, dialect.Client, to.Implicit), raw: conn, config: to.TLS}
 	if s.channels != nil && to.TLS != nil {
 		// Data connections resume the session of the control connection: some servers demand it.
@@ -195,7 +223,7 @@ func (s *session) walk(ctx context.Context, b *backLeg) (*dialect.Message, error
 	script := s.route.Dialect.Script
 	name := s.route.Name
 	if s.route.Dialect.Named {
-		name = s.front.Known(s.route.Back.Name)
+		name = s.front.Known(s.to.Name)
 	}
 	heard, err := b.Walk(name)
 	b.heard(heard)
@@ -214,13 +242,13 @@ func (s *session) walk(ctx context.Context, b *backLeg) (*dialect.Message, error
 	case s.route.Dialect.Silent:
 		return &heard.Greeting, nil // it is all that is ever said of the server
 	}
-	return &dialect.Message{Kind: dialect.Greeting, Name: s.route.Back.Name}, nil
+	return &dialect.Message{Kind: dialect.Greeting, Name: s.to.Name}, nil
 }
 
 // mayGoOn reports whether the back leg can go on in the clear after err: the server has no TLS for us,
 // has said so in its protocol, and the level is content with that.
 func (s *session) mayGoOn(err error) bool {
-	if s.route.Back.Level != starttls.May {
+	if s.to.Level != starttls.May {
 		return false
 	}
 	refusal, ok := errors.AsType[*starttls.Error](err)

@@ -71,7 +71,7 @@ func (f *channels) opened(b *backLeg) error {
 			f.behind = m.Kind != dialect.No
 		}
 	}
-	if !f.behind && f.s.route.Back.Level > starttls.May {
+	if !f.behind && f.s.to.Level > starttls.May {
 		return fmt.Errorf("%s: the server does not protect data: %w", f.s.route.Dialect.Name, starttls.ErrRefused)
 	}
 	return nil

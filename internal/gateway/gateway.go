@@ -28,6 +28,10 @@ type Route struct {
 	Dialect *dialect.Dialect
 	Front   Front
 	Back    Back
+	// Backs are the backends of clients that ask for a host by name, in place of Back: in the protocol's
+	// own words (XMPP's "to") or else by SNI. The keys are the names, in lower case and without a dot at
+	// the end. A client whose backend is dialled before it could name a host gets Back: see [Route.Chooses].
+	Backs map[string]*Back
 
 	// Timeout bounds the whole way to TLS, or, where TLS is optional, to the first real work in the
 	// clear. If zero, one minute, and five where TLS is optional: servers give their clients that much
@@ -64,8 +68,23 @@ type Back struct {
 	// met by us alone until TLS has begun, and the server is dialled then, unless its greeting holds
 	// what a login needs.
 	Early bool
-	// Dial opens the connection. It may choose by what [FrontTLS] says of the client.
+	// Dial opens the connection. It may choose by what [AskedFor] and [FrontTLS] say of the client.
 	Dial func(context.Context) (net.Conn, error)
+}
+
+// Chooses reports whether every client that names a host can have done so when its backend is dialled.
+func (r *Route) Chooses() bool {
+	d := r.Dialect
+	switch {
+	case r.Front.Implicit:
+		return true
+	case r.Front.Level == starttls.None:
+		return d.Named && !d.Script.ServerFirst()
+	case r.Front.Level == starttls.Encrypt:
+		return !d.Early && !r.Back.Early || !d.Script.ServerFirst()
+	default:
+		return !d.Script.ServerFirst() || d.Fresh
+	}
 }
 
 // withDefaults fills in what was left zero.
@@ -90,6 +109,13 @@ func (r Route) withDefaults() Route {
 	}
 	r.Front.TLS = noting(ready(r.Front.TLS, r.Dialect))
 	r.Back.TLS = ready(r.Back.TLS, r.Dialect)
+	backs := make(map[string]*Back, len(r.Backs))
+	for name, back := range r.Backs {
+		own := *back
+		own.TLS = ready(own.TLS, r.Dialect)
+		backs[name] = &own
+	}
+	r.Backs = backs
 	return r
 }
 

@@ -149,7 +149,7 @@ func (s *session) toServer(m dialect.Message) error {
 
 // answer says what we say ourselves in place of a server that is dialled late.
 func (s *session) answer(m dialect.Message) error {
-	if err := s.front.Say(starttls.Answer(m, s.front.Known(s.route.Back.Name))); err != nil {
+	if err := s.front.Say(starttls.Answer(m, s.front.Known(s.to.Name))); err != nil {
 		return err
 	}
 	if m.Kind == dialect.Bye {

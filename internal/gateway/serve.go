@@ -163,15 +163,15 @@ var (
 	errLoop        = errors.New("the backend is this gateway")
 )
 
-// dial opens the connection to the backend. A session that was itself opened by this route is a loop.
-func (g *Gateway) dial(ctx context.Context, client net.Conn) (net.Conn, error) {
+// dial opens the connection to a backend. A session that was itself opened by this route is a loop.
+func (g *Gateway) dial(ctx context.Context, to *Back, client net.Conn) (net.Conn, error) {
 	g.mu.Lock()
 	loop := g.own[ends{client.RemoteAddr().String(), client.LocalAddr().String()}]
 	g.mu.Unlock()
 	if loop {
 		return nil, errLoop
 	}
-	conn, err := g.route.Back.Dial(ctx)
+	conn, err := to.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}

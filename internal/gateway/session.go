@@ -39,6 +39,7 @@ type session struct {
 	turn     sync.Cond // on mu: an answer came, or the phase changed
 	front    *starttls.Leg
 	secured  *tls.Conn // the front leg inside TLS
+	to       *Back     // the backend of this client
 	back     *backLeg  // nil before there is one
 	phase    phase
 	certFor  string         // the host that the client asked for when it began TLS
@@ -74,6 +75,7 @@ func newSession(g *Gateway, conn net.Conn) *session {
 		begun:   time.Now(),
 		front:   starttls.NewLeg(conn, g.route.Dialect, dialect.Server, g.route.Front.Implicit),
 		conns:   conns{front: conn},
+		to:      &g.route.Back,
 	}
 	s.turn.L = &s.mu
 	s.ctx, s.end = context.WithCancelCause(context.WithValue(context.Background(), leafKey{}, &s.leaf))
@@ -182,7 +184,7 @@ func (s *session) greet() error {
 		return nil
 	case s.late():
 		s.greeted = true
-		return s.front.Say(dialect.Message{Kind: dialect.Greeting, Name: s.route.Back.Name, Offer: dialect.Required})
+		return s.front.Say(dialect.Message{Kind: dialect.Greeting, Name: s.to.Name, Offer: dialect.Required})
 	case s.route.Dialect.Alone && s.offer() == dialect.Offered:
 		return s.offerAlone()
 	default:
@@ -193,7 +195,7 @@ func (s *session) greet() error {
 // offerAlone makes the offer before the server says anything, and gives the client a moment to answer.
 // It is called with mu held, when nobody else works on the session.
 func (s *session) offerAlone() error {
-	if err := s.front.Say(dialect.Message{Kind: dialect.Greeting, Name: s.route.Back.Name, Offer: s.offer()}); err != nil {
+	if err := s.front.Say(dialect.Message{Kind: dialect.Greeting, Name: s.to.Name, Offer: s.offer()}); err != nil {
 		return err
 	}
 	s.offered = true
@@ -213,7 +215,7 @@ const offerWait = time.Second
 // that the server could say before is needed. It is called with mu held.
 func (s *session) late() bool {
 	d := s.route.Dialect
-	return s.must() && s.back == nil && !s.route.Back.Early && !d.Early && (d.Script.ServerFirst() || d.Fresh)
+	return s.must() && s.back == nil && !s.to.Early && !d.Early && (d.Script.ServerFirst() || d.Fresh)
 }
 
 // detect begins TLS at once where the listener or the client's first byte says so.

@@ -86,28 +86,3 @@ func knock(addr string, says []byte) error {
 	}
 	return nil
 }
-
-// TestTheBackendIsChosenByName: who is dialled late can be chosen by what the client asked TLS for.
-func TestTheBackendIsChosenByName(t *testing.T) {
-	asked := make(chan string, 1)
-	g := gateway.New(gateway.Route{
-		Name: "test", Dialect: &dialect.IMAP,
-		Front: gateway.Front{Level: starttls.Encrypt, TLS: &tls.Config{Certificates: []tls.Certificate{good()}}},
-		Back: gateway.Back{Name: "test", Dial: func(ctx context.Context) (net.Conn, error) {
-			state, _ := gateway.FrontTLS(ctx)
-			asked <- state.ServerName
-			return nil, errors.New("nobody is there")
-		}},
-	})
-	door, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go g.Serve(ctx, door)
-	conn, err := starttls.Dial(ctx, "imap://"+door.Addr().String(), &starttls.Config{TLS: &tls.Config{InsecureSkipVerify: true, ServerName: "b.example.test"}})
-	must(t, err)
-	defer conn.Close()
-	if name := <-asked; name != "b.example.test" {
-		t.Errorf("the backend is chosen for %q", name)
-	}
-}

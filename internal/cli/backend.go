@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"starttls"
+	"starttls/internal/gateway"
+	"starttls/internal/tryout"
+)
+
+// others fills in the backends of clients that ask for a host by name.
+func (f *gatewayFlags) others(r *running) error {
+	r.Backs = make(map[string]*gateway.Back)
+	for _, pair := range f.backends {
+		name, url, ok := strings.Cut(pair, "=")
+		name = strings.ToLower(strings.TrimSuffix(name, "."))
+		switch {
+		case !ok || name == "" || strings.ContainsAny(name, ":/"):
+			return fmt.Errorf("--backend %s: meant is NAME=URL", pair)
+		case r.Backs[name] != nil:
+			return fmt.Errorf("--backend %s: %s has one already", pair, name)
+		case !r.Chooses():
+			return fmt.Errorf("--backend %s: on %s the server is dialled before a client can name any", pair, r.listen)
+		}
+		back, text, err := f.behind(r, url)
+		if err != nil {
+			return fmt.Errorf("--backend %s: %w", name, err)
+		}
+		r.Backs[name] = &back
+		r.others = append(r.others, text+" for "+name)
+	}
+	return nil
+}
+
+// behind returns the backend of a URL, and it and its level for people.
+func (f *gatewayFlags) behind(r *running, url string) (back gateway.Back, text string, err error) {
+	fail := func(format string, args ...any) (gateway.Back, string, error) {
+		return gateway.Back{}, "", fmt.Errorf(format, args...)
+	}
+	e, err := starttls.ParseEndpoint(url, "tls", "match", "min-version", "dial")
+	if err != nil {
+		return back, "", err
+	}
+	if e.Dialect != r.Dialect {
+		return fail("%s in front and %s behind: a gateway speaks the same protocol on both sides", r.Dialect.Name, e.Dialect.Name)
+	}
+	if e.Address == r.listen.Address {
+		return fail("%s: the backend is the gateway itself", url)
+	}
+	if e.Network == "tcp" && e.Host == "" {
+		return fail("%s: a backend has a host", url)
+	}
+	back.Name, back.Implicit = e.Host, e.Implicit
+	switch word := e.Options.Get("tls"); {
+	case word != "":
+		if back.Level, err = starttls.ParseLevel(word); err != nil {
+			return back, "", err
+		}
+		if back.Level > starttls.Secure {
+			return fail("tls=%s: a backend's tls is none, may, encrypt, verify or secure", word)
+		}
+		if back.Implicit && back.Level < starttls.Encrypt {
+			return fail("tls=%s: %s is TLS from the first byte", word, e.Scheme)
+		}
+	case !e.Local():
+		back.Level = starttls.Secure
+	case e.Implicit:
+		back.Level = starttls.Encrypt
+	}
+	switch word := e.Options.Get("dial"); word {
+	case "", "late", "early":
+		back.Early = word == "early"
+	default:
+		return fail("dial=%s: meant is early or late", word)
+	}
+	version, err := parseVersion(e.Options.Get("min-version"))
+	if err != nil {
+		return back, "", err
+	}
+	v := verification{level: back.Level, host: e.Host, match: e.Options.Get("match"), ca: f.ca, min: version}
+	if back.Level != starttls.None {
+		if back.TLS, err = v.clientTLS(); err != nil {
+			return back, "", err
+		}
+	}
+	if back.Name == "" {
+		back.Name = r.Name
+	}
+	dialer := &net.Dialer{Timeout: 30 * time.Second}
+	back.Dial = func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, e.Network, e.Address) }
+	return back, e.String() + " (tls=" + back.Level.String() + ")", nil
+}
+
+// tryout puts the built-in server behind.
+func (f *gatewayFlags) tryout(r *running, std streams) error {
+	server, ok := tryout.New(r.Dialect.Name)
+	if !ok {
+		return fmt.Errorf("there is no built-in server for %s: name a BACKEND", r.Dialect.Name)
+	}
+	server.Out, server.Name = std.out, f.name
+	r.back = "a built-in try-out server: any name, any password, nothing is kept on disk"
+	r.Back.Name, r.Back.Dial = f.name, server.Dial
+	return nil
+}
