@@ -92,6 +92,9 @@ var house = []struct {
 	{"internal/report", map[string]string{
 		"net": "it computes nothing and fetches nothing",
 	}},
+	{"internal/acme", map[string]string{
+		"starttls": "a certificate is for a name, whatever is spoken",
+	}},
 	{"internal/systemd", map[string]string{
 		"log/slog": "what to do about a manager that is gone is for the program to say",
 	}},
@@ -105,6 +108,7 @@ var house = []struct {
 // foreign is the code of others that each room may use, besides the program's surface, which may use any.
 var foreign = map[string][]string{
 	"resolver":        {"github.com/miekg/dns", "golang.org/x/net/idna"},
+	"internal/acme":   {"github.com/mholt/acmez/v3", "github.com/mholt/acmez/v3/acme", "github.com/miekg/dns"},
 	"internal/config": {"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
 	"internal/store":  {"modernc.org/sqlite", "github.com/jackc/pgx/v5/stdlib"},
 	"internal/zone":   {"github.com/miekg/dns"},

@@ -34,6 +34,7 @@ PACKAGES='
   tigervnc-standalone-server tigervnc-viewer
   xrdp rdesktop
   freetds-bin
+  knot
   python3
 '
 
@@ -51,7 +52,7 @@ PROGRAMS='postfix dovecot slapd ldapsearch postgres mariadbd mariadb stunnel4
   nginx swaks gnutls-cli curl openssl msmtp s-nail mbsync fetchmail
   sieve-connect proftpd lftp prosody erl go-sendxmpp sendxmpp inspircd irssi upsc
   certutil nats-server nbdkit nbdinfo qemu-nbd cupsd lpstat Xtigervnc
-  xtigervncviewer xrdp rdesktop tsql python3'
+  xtigervncviewer xrdp rdesktop tsql knotd python3'
 
 # Answers that keep a package from asking, or from setting up an instance.
 PRESEED='
