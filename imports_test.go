@@ -21,8 +21,7 @@ var house = []struct {
 		"net": "it has words and counts, and sends nothing", "crypto/tls": "it is told what befell",
 	}},
 	{"resolver", map[string]string{
-		"crypto/tls": "what the DNS says is proved by DNSSEC",
-		"log":        "a library has its errors and no log", "log/slog": "a library has its errors and no log",
+		"log": "a library has its errors and no log", "log/slog": "a library has its errors and no log",
 	}},
 	{"resolver/dnstest", map[string]string{"net": "nothing is asked of any network"}},
 	{"internal/zone", map[string]string{

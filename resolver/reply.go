@@ -1,0 +1,129 @@
+package resolver
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/miekg/dns"
+)
+
+// A reply is what a server said, sorted into sets. Nothing of it is proved.
+type reply struct {
+	rcode             int
+	authentic         bool // the AD bit: the server says that it has validated all of it
+	checkingDisabled  bool // the CD bit
+	answer, authority []*rrset
+	ede               *dns.EDNS0_EDE // RFC 8914; nil if the server gave none
+	size              int            // of the message, in bytes
+}
+
+// An rrset is all records of one name and type (RFC 2181 §5), with the signatures that came with them.
+type rrset struct {
+	owner string
+	rtype uint16
+	rrs   []dns.RR
+	sigs  []*dns.RRSIG
+}
+
+func newReply(m *dns.Msg, size int) *reply {
+	r := &reply{
+		rcode: m.Rcode, authentic: m.AuthenticatedData, checkingDisabled: m.CheckingDisabled,
+		answer: sets(m.Answer), authority: sets(m.Ns), size: size,
+	}
+	if opt := m.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
+			if ede, ok := o.(*dns.EDNS0_EDE); ok && r.ede == nil {
+				r.ede = ede
+			}
+		}
+	}
+	return r
+}
+
+// sets sorts a section, in the order in which the sets begin. Names are made lower-case: the case of
+// what was asked is random.
+func sets(section []dns.RR) []*rrset {
+	type key struct {
+		owner string
+		rtype uint16
+	}
+	var all []*rrset
+	known := make(map[key]*rrset)
+	for _, rr := range section {
+		h := rr.Header()
+		if h.Class != dns.ClassINET {
+			continue
+		}
+		h.Name = dns.CanonicalName(h.Name)
+		k := key{h.Name, h.Rrtype}
+		sig, isSig := rr.(*dns.RRSIG)
+		if isSig {
+			k.rtype = sig.TypeCovered
+			sig.SignerName = dns.CanonicalName(sig.SignerName)
+		}
+		set := known[k]
+		if set == nil {
+			set = &rrset{owner: k.owner, rtype: k.rtype}
+			known[k] = set
+			all = append(all, set)
+		}
+		if isSig {
+			set.sigs = append(set.sigs, sig)
+		} else {
+			set.rrs = append(set.rrs, rr)
+		}
+	}
+	return slices.DeleteFunc(all, func(s *rrset) bool { return len(s.rrs) == 0 })
+}
+
+// set returns the records of a name and type in the answer, or nil.
+func (r *reply) set(owner string, rtype uint16) *rrset {
+	for _, s := range r.answer {
+		if s.owner == owner && s.rtype == rtype {
+			return s
+		}
+	}
+	return nil
+}
+
+// alias returns what leads from a name to another: the DNAME in the answer that is above it (RFC 6672
+// §2.3; the CNAME that servers make of it is signed by nobody), else its CNAME, else nil.
+func (r *reply) alias(name string) *rrset {
+	for _, s := range r.answer {
+		if s.rtype == dns.TypeDNAME && below(name, s.owner) {
+			return s
+		}
+	}
+	return r.set(name, dns.TypeCNAME)
+}
+
+// signer returns the zone that a set says it is of, or "" if it is not signed. Of several, the deepest.
+func (s *rrset) signer() string {
+	signer, depth := "", -1
+	for _, sig := range s.sigs {
+		if n := dns.CountLabel(sig.SignerName); n > depth && within(s.owner, sig.SignerName) {
+			signer, depth = sig.SignerName, n
+		}
+	}
+	return signer
+}
+
+// ttl returns the shortest TTL in a set, in seconds.
+func (s *rrset) ttl() uint32 {
+	shortest := slices.MinFunc(s.rrs, func(a, b dns.RR) int { return cmp.Compare(a.Header().Ttl, b.Header().Ttl) })
+	return shortest.Header().Ttl
+}
+
+// String returns what a set is called in messages for people.
+func (s *rrset) String() string {
+	return plain(s.owner) + " " + dns.Type(s.rtype).String()
+}
+
+// plain returns a name as people write it: without the last dot, which the root keeps.
+func plain(name string) string {
+	if name == "." {
+		return name
+	}
+	return strings.TrimSuffix(name, ".")
+}
