@@ -8,6 +8,16 @@
 // and no answer, so that nobody can use by mistake what was not proved. That a name or a record does
 // not exist is an answer, with a status of its own.
 //
+//	v := &resolver.Validator{Servers: []string{"192.0.2.53"}}
+//	if err := v.Check(ctx); err != nil {
+//		return err // the server takes DNSSEC out of what it passes on
+//	}
+//	a, err := v.Lookup(ctx, "_25._tcp.mx.example.org", resolver.TLSA)
+//	if err == nil && a.Status == resolver.Secure { … }
+//
+// A [Validator] proves what it says from the keys of the root. It needs a server that resolves names and
+// passes on what DNSSEC adds, and need not trust it.
+//
 // # What it promises
 //
 // "Secure" means validated here from the configured trust anchors, or by a resolver that the operator

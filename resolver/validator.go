@@ -28,10 +28,9 @@ type Validator struct {
 	// TLS (RFC 7858) with NAME in the server's certificate. The next is asked when one fails. They have to
 	// pass on DO and CD, see [Validator.Check]. If empty, those of /etc/resolv.conf.
 	Servers []string
-	// Anchors are the trust anchors, as lines of a zone file with a DS or DNSKEY record, see
-	// [ReadAnchors]. The one closest above a name counts. If empty, the keys of the root, KSK-2017 and
-	// KSK-2024.
-	Anchors []string
+	// Anchors are the trust anchors: DS or DNSKEY records as in a zone file, see [ReadAnchors]. The zone
+	// closest above a name counts. If empty, the keys of the root, KSK-2017 and KSK-2024.
+	Anchors string
 	// Unsigned are zones that are taken as insecure though their parents say otherwise (RFC 7646): names
 	// of one's own that the world does not know. If empty, none.
 	Unsigned []string
@@ -40,6 +39,8 @@ type Validator struct {
 	SHA1 bool
 	// Skew is how far wrong our clock may be. If zero, five minutes; never more than an hour.
 	Skew time.Duration
+	// Probe is a signed zone that [Validator.Check] asks for. If empty, "org".
+	Probe string
 	// Timeout is for one lookup, all its messages together. If zero, ten seconds.
 	Timeout time.Duration
 	// CacheSize is how many answers, and how many names on the way to them, are kept. If zero, 10,000.
@@ -127,10 +128,14 @@ func (q question) failed(ctx context.Context, err error) error {
 func (v *Validator) setup() error {
 	v.once.Do(func() {
 		servers, err := parseServers(v.Servers)
+		if err != nil {
+			v.fault = err
+			return
+		}
 		v.client = newClient(servers, v.Dial, v.RootCAs)
-		anchors, anchorErr := parseAnchors(v.Anchors)
-		v.anchors = anchors
-		v.fault = errors.Join(err, anchorErr)
+		if v.anchors, v.fault = parseAnchors(cmp.Or(v.Anchors, rootAnchors)); v.fault != nil {
+			return
+		}
 		for _, zone := range v.Unsigned {
 			name, err := Name(zone)
 			v.unsigned = append(v.unsigned, dns.CanonicalName(name))
