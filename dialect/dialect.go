@@ -118,6 +118,7 @@ type Message struct {
 type edit struct {
 	offer   bool // say Message.Offer instead of what Raw says
 	unbound bool // leave out mechanisms with channel binding
+	sts     string
 }
 
 // Offering returns m as it is said with the offer o instead of its own: for Required, mechanisms are
@@ -135,6 +136,16 @@ func (m Message) Offering(o Offer) Message {
 func (m Message) Unbound() Message {
 	if m.Kind == Greeting || m.Kind == Caps {
 		m.edit.unbound = true
+	}
+	return m
+}
+
+// Telling returns m as it is said with a policy of strict transport security, in place of the server's
+// own, in a protocol that has one (see [Dialect].STS). The empty policy leaves the server's. It changes
+// only Caps.
+func (m Message) Telling(policy string) Message {
+	if m.Kind == Caps {
+		m.edit.sts = policy
 	}
 	return m
 }
@@ -268,6 +279,9 @@ type Dialect struct {
 	Stray int
 	// Carrier, if not nil, packs the records of the handshake into the protocol's own packets.
 	Carrier *Carrier
+	// STS, if not nil, checks a policy by which a server tells clients to come by TLS from the first byte
+	// ever after, in the protocol's own syntax. It is said by [Message.Telling].
+	STS func(policy string) error
 	// Work is a first piece of work, as a client says it: what a server that demands TLS refuses. It is
 	// for probing, and harmless.
 	Work string

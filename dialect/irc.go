@@ -1,6 +1,9 @@
 package dialect
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // IRC is STARTTLS in Internet Relay Chat, which IRCv3 has given up for a port of its own. irc_say.go
 // has its capability lists and our words.
@@ -13,6 +16,7 @@ var IRC = Dialect{
 	Schemes: []Scheme{{Name: "irc", Port: 6667}, {Name: "ircs", Port: 6697, Implicit: true}},
 	Script:  script("a? C? u R |"),
 	ALPN:    []string{"irc"},
+	STS:     checkIRCSTS,
 	Work:    "NICK verify\r\n",
 	Tried:   []string{"InspIRCd 3.15.0", "irssi 1.4.3", "OpenSSL 3.0"},
 	Limit:   16 << 10,
@@ -25,6 +29,7 @@ type irc struct {
 	server  string // its name, once heard
 	verb    string // of the client's last message
 	asked   bool   // for capabilities, and no answer yet
+	values  bool   // the client understands values of capabilities
 	upgrade bool   // for TLS, and no answer yet
 	quit    bool
 	authed  bool // registered
@@ -95,6 +100,8 @@ func (s *irc) request(buf []byte) (Message, int, error) {
 		s.upgrade = true
 	case l.command == "CAP" && upper(l.param(0)) == "LS":
 		m.Kind, s.asked = Ask, true
+		version, _ := strconv.Atoi(l.param(1))
+		s.values = s.values || version >= 302
 	case l.command == "CAP", l.command == "PING", l.command == "PONG", strings.TrimSpace(line) == "":
 		m.Kind = Other
 	case l.command == "QUIT":

@@ -59,9 +59,11 @@ func (s *irc) caps(m *Message, list string) {
 	}
 }
 
-// edit changes an answer to CAP LS. What the server says of STS stays: it is about another port.
+// edit changes an answer to CAP LS. What the server says of STS stays unless we have a policy of our own:
+// it is about another port.
 func (s *irc) edit(dst []byte, m Message) []byte {
 	said := !m.edit.offer || m.Offer == Unsaid
+	sts := s.sts(m)
 	for _, line := range lines(m.Raw) {
 		l, from, more, ok := ircList(line)
 		if !ok {
@@ -78,6 +80,10 @@ func (s *irc) edit(dst []byte, m Message) []byte {
 					continue
 				}
 				said = true
+			case "STS":
+				if m.edit.sts != "" {
+					continue
+				}
 			case "SASL":
 				if word = ircSASL(word, value, m); word == "" {
 					continue
@@ -85,11 +91,14 @@ func (s *irc) edit(dst []byte, m Message) []byte {
 			}
 			kept = append(kept, word)
 		}
-		if !more && !said {
+		if !more && (!said || sts != "") {
 			if last := len(kept) - 1; last >= 0 && kept[last] == "" {
 				kept = kept[:last] // servers end the list with a blank
 			}
-			kept = append(kept, "tls")
+			if !said {
+				kept = append(kept, "tls")
+			}
+			kept = append(kept, strings.Fields(sts)...)
 		}
 		list := strings.Join(kept, " ")
 		if !l.colon {
@@ -141,6 +150,7 @@ func (s *irc) say(dst []byte, m Message) []byte {
 		if m.Offer != Required && len(m.Mechs) > 0 {
 			list = strings.TrimSpace(list + " sasl=" + strings.Join(m.Mechs, ","))
 		}
+		list = strings.TrimSpace(list + " " + s.sts(m))
 		return append(dst, from+"CAP * LS :"+list+"\r\n"...)
 	case Ready:
 		return append(dst, from+"670 * :STARTTLS successful, proceed with TLS handshake\r\n"...)

@@ -121,3 +121,47 @@ func TestIRCEdits(t *testing.T) {
 		},
 	})
 }
+
+func TestIRCSTSPolicies(t *testing.T) {
+	for policy, ok := range map[string]bool{
+		"port=6697,duration=2592000,preload": true, "port=6697": true, "duration=0": true,
+		"": false, "port=0": false, "port=65536": false, "port": false, "port=6697 ": false, "duration=-1": false, "duration=30d": false,
+		"preload=1": false, "port=1,port=2": false, "port=1, duration=2": false, "port=1\r\nQUIT": false,
+	} {
+		if err := IRC.STS(policy); (err == nil) != ok {
+			t.Errorf("%q: %v", policy, err)
+		}
+	}
+}
+
+// A policy is told each client as far as it concerns it, and in place of the server's own.
+func TestIRCTellsSTS(t *testing.T) {
+	const all = "port=6697,duration=60,preload"
+	for name, row := range map[string]struct {
+		inside            bool
+		ask, policy, list string
+		own               bool // the list is in our words
+		want              string
+	}{
+		"in the clear":         {false, "CAP LS 302", all, "a", false, "a sts=port=6697"},
+		"inside":               {true, "CAP LS 302", all, "a ", false, "a sts=duration=60,preload"},
+		"in its place":         {false, "CAP LS 302", all, "sts=port=7000,duration=1 a", false, "a sts=port=6697"},
+		"no policy":            {false, "CAP LS 302", "", "sts=port=7000,duration=1 a", false, "sts=port=7000,duration=1 a"},
+		"not for here":         {true, "CAP LS 302", "port=6697", "sts=duration=1 a", false, "a"},
+		"not for there":        {false, "CAP LS 302", "duration=60", "a", false, "a"},
+		"preload alone":        {true, "CAP LS 302", "preload", "a", false, "a"},
+		"no values understood": {false, "CAP LS", all, "a", false, "a"},
+		"a strange version":    {false, "CAP LS x302", all, "a", false, "a"},
+		"in our words":         {false, "CAP LS 302", all, "", true, "tls sts=port=6697"},
+	} {
+		s := IRC.Speak(Server, row.inside)
+		m := one(t, s, row.ask+"\r\n").Reply(Caps, Unknown)
+		if m.Offer = Required; !row.own {
+			m.Raw = []byte("CAP * LS :" + row.list + "\r\n")
+		}
+		_, list, _ := strings.Cut(string(s.Write(nil, m.Telling(row.policy))), " LS :")
+		if list != row.want+"\r\n" {
+			t.Errorf("%s: %q, want %q", name, list, row.want)
+		}
+	}
+}

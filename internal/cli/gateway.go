@@ -48,6 +48,9 @@ Options of LISTEN
   tls=none      no TLS
   detect=200ms  where the server speaks first: wait so long for a client that begins
                 with TLS at once, and serve it too
+  sts=port=6697,duration=2592000
+                IRC: tell clients in the clear to come back to that port with TLS, and
+                those inside TLS to come no other way for so many seconds
 Options of BACKEND
   tls=none      no TLS (default on this machine)
   tls=may       TLS if it is offered, unverified
@@ -144,7 +147,7 @@ func (f *gatewayFlags) route(std streams, args []string) (*running, error) {
 	if err := f.checkNumbers(); err != nil {
 		return nil, err
 	}
-	listen, err := starttls.ParseEndpoint(args[0], "tls", "detect")
+	listen, err := starttls.ParseEndpoint(args[0], "tls", "detect", "sts")
 	if err != nil {
 		return nil, err
 	}
@@ -210,6 +213,15 @@ func (f *gatewayFlags) level(r *running) (err error) {
 		if front.Detect, err = time.ParseDuration(word); err != nil || front.Detect < 0 {
 			return fmt.Errorf("detect=%s: meant is a time such as 200ms", word)
 		}
+	}
+	if front.STS = r.listen.Options.Get("sts"); front.STS == "" {
+		return nil
+	}
+	if r.Dialect.STS == nil {
+		return fmt.Errorf("sts=%s: %s has no word for that", front.STS, r.Dialect.Name)
+	}
+	if err := r.Dialect.STS(front.STS); err != nil {
+		return fmt.Errorf("sts=%s: %w", front.STS, err)
 	}
 	return nil
 }

@@ -56,6 +56,9 @@ type Front struct {
 	// in which the server speaks first; every other client gets its greeting so much later. If zero,
 	// none is expected. Where the client speaks first, such a client is always served, without a wait.
 	Detect time.Duration
+	// STS is a policy of strict transport security that clients are told in place of the server's own, in
+	// the protocol's syntax (see [dialect.Dialect].STS). If empty, the server's own stays.
+	STS string
 }
 
 // Back is the leg towards the server.

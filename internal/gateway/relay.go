@@ -149,7 +149,8 @@ func (s *session) toServer(m dialect.Message) error {
 
 // answer says what we say ourselves in place of a server that is dialled late.
 func (s *session) answer(m dialect.Message) error {
-	if err := s.front.Say(starttls.Answer(m, s.front.Known(s.to.Name))); err != nil {
+	answer := starttls.Answer(m, s.front.Known(s.to.Name))
+	if err := s.front.Say(answer.Telling(s.route.Front.STS)); err != nil {
 		return err
 	}
 	if m.Kind == dialect.Bye {
@@ -340,7 +341,7 @@ func (s *session) toClient(m dialect.Message) error {
 	if m.Re == dialect.Secret {
 		offer = dialect.Unsaid // who has logged in is past it (RFC 9051 §6.2.1)
 	}
-	m, ok := s.front.Across(m.Offering(offer))
+	m, ok := s.front.Across(m.Offering(offer).Telling(s.route.Front.STS))
 	if !ok {
 		return nil
 	}

@@ -2,6 +2,7 @@ package peers
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"os"
@@ -150,4 +151,29 @@ func TestIRCBehindAClientWithoutTLS(t *testing.T) {
 	irssi(t, g.Port, `starttls = "no";`)
 	g.logged("back_tls=\"TLS 1.3\"", "outcome=clear")
 	g.quiet()
+}
+
+// A real server's list, with the policy of the listener in it.
+func TestIRCClientsAreToldToComeByTLS(t *testing.T) {
+	t.Parallel()
+	pki := peer.NewPKI(t)
+	server := peer.StartInspIRCd(t, peer.InspIRCdOptions{Mode: peer.ModePlain})
+	const policy = "?sts=port=6697,duration=60"
+	lists := func(c *lineConn) string {
+		c.say("CAP LS 302\r\n")
+		return c.until(" LS :")
+	}
+	for _, level := range []string{"may", "encrypt"} {
+		g := begin(t, pki, "irc://127.0.0.1:0"+policy+"&tls="+level, "irc://"+server.Addr)
+		list := lists(dialLines(t, g.Addr))
+		contains(t, list, "tls", "sts=port=6697")
+		lacks(t, list, "duration")
+	}
+	g := begin(t, pki, "ircs://127.0.0.1:0"+policy, "irc://"+server.Addr)
+	c := dialLines(t, g.Addr)
+	c.Conn = tls.Client(c.Conn, &tls.Config{RootCAs: pki.Pool, ServerName: "localhost"})
+	c.in = bufio.NewReader(c.Conn)
+	list := lists(c)
+	contains(t, list, "sts=duration=60")
+	lacks(t, list, "port")
 }
