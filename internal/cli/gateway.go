@@ -2,13 +2,11 @@ package cli
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -296,26 +294,4 @@ func (r *running) announce(std streams, addr net.Addr) {
 		kind = "self-signed, made now and kept in the state folder"
 	}
 	fmt.Fprintf(std.out, "certificate %s\n  SHA-256  %s\n  TLSA     %s\n", kind, cert.Fingerprint(c), cert.TLSA(c))
-}
-
-// listen opens the listener. A unix socket that a dead process left is taken over.
-func (r *running) open() (net.Listener, error) {
-	ln, err := net.Listen(r.listen.Network, r.listen.Address)
-	if err == nil || r.listen.Network != "unix" {
-		return ln, err
-	}
-	conn, derr := net.Dial("unix", r.listen.Address)
-	if derr == nil {
-		conn.Close()
-	}
-	if !errors.Is(derr, syscall.ECONNREFUSED) { // anything else may be somebody who is busy
-		return nil, err
-	}
-	if info, serr := os.Lstat(r.listen.Address); serr != nil || info.Mode()&os.ModeSocket == 0 {
-		return nil, err
-	}
-	if rerr := os.Remove(r.listen.Address); rerr != nil {
-		return nil, errors.Join(err, rerr)
-	}
-	return net.Listen(r.listen.Network, r.listen.Address)
 }

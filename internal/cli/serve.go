@@ -11,7 +11,7 @@ import (
 
 // serve opens the listener and serves until a signal or the end of ctx.
 func (r *running) serve(ctx context.Context, std streams) error {
-	ln, err := r.open()
+	ln, err := open(r.listen.Network, r.listen.Address)
 	if err != nil {
 		return failed(err)
 	}

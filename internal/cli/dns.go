@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"starttls/resolver"
+)
+
+// dnsFlags say how names are looked up, the same for every command that does.
+type dnsFlags struct {
+	servers []string
+	anchors string
+}
+
+func (f *dnsFlags) add(fs *pflag.FlagSet) {
+	fs.StringArrayVar(&f.servers, "dns-server", nil, "ask the resolver at `ADDRESS`[:PORT], or tls://ADDRESS#NAME; may be said again (default: those of /etc/resolv.conf)")
+	fs.StringVar(&f.anchors, "dns-anchors", "", "`FILE` of trust anchors, DS or DNSKEY records (default: the keys of the root)")
+}
+
+// A names is a resolver that can prove that it is fit to be relied on.
+type names interface {
+	resolver.Resolver
+	Check(ctx context.Context) error
+}
+
+// resolver returns what the flags ask for.
+func (f *dnsFlags) resolver() (names, error) {
+	v := &resolver.Validator{Servers: f.servers}
+	if f.anchors == "" {
+		return v, nil
+	}
+	anchors, err := resolver.ReadAnchors(f.anchors)
+	if err != nil {
+		return nil, failed(fmt.Errorf("--dns-anchors: %w", err))
+	}
+	v.Anchors = anchors
+	return v, nil
+}
