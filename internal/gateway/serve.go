@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
@@ -35,23 +36,29 @@ func New(r Route) *Gateway {
 // Serve accepts connections from ln and runs a session for each until ctx ends; then it closes ln and
 // returns nil. Sessions live on: see [Gateway.Drain]. It returns an error when ln fails for good.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
+	go g.runSweeper(ctx)
+	return Accept(ctx, ln, g.route.Log.With("route", g.route.Name), g.accepted)
+}
+
+// Accept hands each connection of ln to take until ctx ends; then it closes ln and returns nil. It
+// returns an error when ln fails for good.
+func Accept(ctx context.Context, ln net.Listener, log *slog.Logger, take func(net.Conn)) error {
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
-	go g.runSweeper(ctx)
 	var pause time.Duration
 	for {
 		conn, err := ln.Accept()
 		switch {
 		case err == nil:
 			pause = 0
-			g.accepted(conn)
+			take(conn)
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default: // out of descriptors, most likely: it passes when sessions end
 			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			g.route.Log.Error("accept failed", "route", g.route.Name, "err", err, "retry_in", pause)
+			log.Error("accept failed", "err", err, "retry_in", pause)
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():
