@@ -17,9 +17,10 @@ const (
 	Secure                // as Verify, with a name that does not come from DNS
 	Dane                  // TLSA records where the host has them (RFC 7672), else May
 	DaneOnly              // TLSA records or nothing
+	Auto                  // for each MX host, what is proved: TLSA records, else MTA-STS, else May with memory
 )
 
-var levelNames = [...]string{"none", "may", "encrypt", "verify", "secure", "dane", "dane-only"}
+var levelNames = [...]string{"none", "may", "encrypt", "verify", "secure", "dane", "dane-only", "auto"}
 
 // String returns the level's word.
 func (l Level) String() string { return levelNames[min(int(l), len(levelNames)-1)] }

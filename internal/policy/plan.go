@@ -1,9 +1,19 @@
 // Package policy says what a delivery to a domain must demand, and why: evidence is gathered from DNS,
 // MTA-STS and memory, and decided on.
 //
+// # Where to start
+//
 // [Gatherer].Gather does all I/O and returns [Evidence]. [Decide] is pure: evidence in, [Plan] out; its
-// table test is the specification. The same Plan is printed by "starttls policy", told to Postfix,
-// walked by the mx: backend and judged by "starttls check".
+// table test is the specification. [Attempt].TLSConfig is how the TLS of an attempt is verified,
+// [Attempt].Judge what a session was worth, and [Plan].Conclude what is told to who sent the mail when
+// no attempt led anywhere. The same Plan is printed by "starttls policy", told to Postfix, walked by the
+// mx: backend and judged by "starttls check".
+//
+// # What it promises
+//
+// An error is never taken for "there is nothing". A failed policy delays mail, with a temporary refusal;
+// only REQUIRETLS and facts that have nothing to do with TLS refuse it for good. Each host is judged by
+// itself: one that is broken does not stop the others.
 package policy
 
 import (
@@ -25,7 +35,8 @@ type Plan struct {
 	Refusal *Refusal
 	// RequireTLS says that the message demands REQUIRETLS (RFC 8689) of every hop.
 	RequireTLS bool
-	// Until is when the evidence is too old for the plan to be used again.
+	// Until is when the evidence is too old for the plan to be used again. It may be in the past: then it
+	// is good for one delivery.
 	Until    time.Time
 	Evidence *Evidence
 }
@@ -41,21 +52,28 @@ type Attempt struct {
 	// Source is where Level comes from.
 	Source Source
 	// Names are those for one of which the certificate must be: at Verify and Secure, and at Dane for
-	// records of usage 2.
+	// records of usage 2. ".example.org" is any name below example.org.
 	Names []string
-	SNI   string
+	// SNI is the name that is sent in the handshake, empty for none.
+	SNI string
 	// TLSA are the records that count, at Dane.
 	TLSA []resolver.TLSARecord
 	// Refusal, if not nil, is why the host must not be used: it is passed over like one that is down.
 	Refusal *Refusal
-	// Watch are policies that are judged and reported but not enforced: MTA-STS in testing mode, TLSA
-	// under a weaker level.
+	// Policy is the one that Level comes from, as TLS-RPT names it; tlsrpt.NoPolicy if it comes from none.
+	Policy tlsrpt.Policy
+	// Failure is one of Policy that was known before any session and stops nothing, nil if there is none:
+	// it could not be renewed, or no TLSA record is usable.
+	Failure *tlsrpt.Failure
+	// Watch are the other policies that there are: they are judged and reported but not enforced.
+	// MTA-STS in testing mode or behind DANE, TLSA records where the operator wants something else.
 	Watch []Watch
-	// Remembered is what was seen of the host before, nil if nothing was or memory is off. At May, a
-	// host that gave TLS then and offers none now is stripped (RFC 3207 §6).
+	// Remembered is what was seen of the host before, at May: it gave TLS, and when it offers none now that
+	// is an alarm (RFC 3207 §6), and the mail goes on. It is nil if nothing was seen or memory is off.
+	// Where such mail is to wait, Level is Encrypt and Source FromMemory.
 	Remembered *Seen
-	// Policies are those that apply, as TLS-RPT names them; at least one.
-	Policies []tlsrpt.Policy
+	// RequireTLS is the plan's.
+	RequireTLS bool
 	// Why says in one sentence what is demanded and because of what.
 	Why string
 }
@@ -79,7 +97,8 @@ type Watch struct {
 	Level  starttls.Level
 	Names  []string
 	TLSA   []resolver.TLSARecord
-	// Failure is set when the policy is failed already, before any connection: the MX is not in it.
+	// Failure is set when the policy is failed already, before any connection: the MX is not in it, or it
+	// could not be had.
 	Failure *tlsrpt.Failure
 	Policy  tlsrpt.Policy
 }
@@ -96,11 +115,3 @@ type Refusal struct {
 
 // Temporary reports whether to come again may help.
 func (r *Refusal) Temporary() bool { return r.Code < 500 }
-
-// Seen is what was seen of a host before.
-type Seen struct {
-	First, Last time.Time // of sessions with TLS
-	Version     uint16    // of TLS, the last time
-	SPKI        [32]byte  // SHA-256 of the leaf's public key, the last time
-	Issuer      string
-}
