@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,31 +15,28 @@ import (
 )
 
 // others fills in the backends of clients that ask for a host by name.
-func (f *gatewayFlags) others(r *running) error {
+func (a *assembly) others(r *running) error {
 	r.Backs = make(map[string]*gateway.Back)
-	for _, pair := range f.backends {
-		name, url, ok := strings.Cut(pair, "=")
-		name = strings.ToLower(strings.TrimSuffix(name, "."))
+	for _, name := range slices.Sorted(maps.Keys(a.Backends)) {
+		host := strings.ToLower(strings.TrimSuffix(name, "."))
+		back, text, err := a.behind(r, a.Backends[name])
 		switch {
-		case !ok || name == "" || strings.ContainsAny(name, ":/"):
-			return fmt.Errorf("--backend %s: meant is NAME=URL", pair)
-		case r.Backs[name] != nil:
-			return fmt.Errorf("--backend %s: %s has one already", pair, name)
+		case r.Backs[host] != nil:
+			err = fmt.Errorf("%s has one already", host)
 		case !r.Chooses():
-			return fmt.Errorf("--backend %s: on %s the server is dialled before a client can name any", pair, r.listen)
+			err = fmt.Errorf("on %s the server is dialled before a client can name any", r.listen)
 		}
-		back, text, err := f.behind(r, url)
 		if err != nil {
-			return fmt.Errorf("--backend %s: %w", name, err)
+			return a.wrong("backends."+name, fmt.Errorf("backend for %s: %w", name, err))
 		}
-		r.Backs[name] = &back
-		r.others = append(r.others, text+" for "+name)
+		r.Backs[host] = &back
+		r.others = append(r.others, text+" for "+host)
 	}
 	return nil
 }
 
 // behind returns the backend of a URL, and it and its level for people.
-func (f *gatewayFlags) behind(r *running, url string) (back gateway.Back, text string, err error) {
+func (a *assembly) behind(r *running, url string) (back gateway.Back, text string, err error) {
 	fail := func(format string, args ...any) (gateway.Back, string, error) {
 		return gateway.Back{}, "", fmt.Errorf(format, args...)
 	}
@@ -81,7 +80,7 @@ func (f *gatewayFlags) behind(r *running, url string) (back gateway.Back, text s
 	if err != nil {
 		return back, "", err
 	}
-	v := verification{level: back.Level, host: e.Host, match: e.Options.Get("match"), ca: f.ca, min: version}
+	v := verification{level: back.Level, host: e.Host, match: e.Options.Get("match"), ca: a.CA, min: version}
 	if back.Level != starttls.None {
 		if back.TLS, err = v.clientTLS(); err != nil {
 			return back, "", err
@@ -96,13 +95,13 @@ func (f *gatewayFlags) behind(r *running, url string) (back gateway.Back, text s
 }
 
 // tryout puts the built-in server behind.
-func (f *gatewayFlags) tryout(r *running, std streams) error {
+func (a *assembly) tryout(r *running) error {
 	server, ok := tryout.New(r.Dialect.Name)
 	if !ok {
 		return fmt.Errorf("there is no built-in server for %s: name a BACKEND", r.Dialect.Name)
 	}
-	server.Out, server.Name = std.out, f.name
+	server.Out, server.Name = a.std.out, a.Name
 	r.back = "a built-in try-out server: any name, any password, nothing is kept on disk"
-	r.Back.Name, r.Back.Dial = f.name, server.Dial
+	r.Back.Name, r.Back.Dial = a.Name, server.Dial
 	return nil
 }

@@ -1,23 +1,23 @@
 package cli
 
 import (
-	"crypto/tls"
+	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"starttls"
-	"starttls/internal/cert"
-	"starttls/internal/gateway"
+	"starttls/internal/config"
 )
 
 // gatewayFlags are the flags of the one-line form.
 type gatewayFlags struct {
+	config               string
+	check                bool
 	certs, keys          []string
 	backends             []string // NAME=URL
 	ca, state, name      string
@@ -30,7 +30,7 @@ type gatewayFlags struct {
 func newGateway(std streams) *cobra.Command {
 	var f gatewayFlags
 	cmd := &cobra.Command{
-		Use: "gateway LISTEN [BACKEND]",
+		Use: "gateway {LISTEN [BACKEND] | --config FILE}",
 		// "verify" is a command of its own below this one.
 		TraverseChildren: true,
 		Short:            "TLS in front of, or behind, any of the protocols",
@@ -66,30 +66,45 @@ Where the server speaks first and is dialled at once, nobody could have named an
 Without BACKEND a built-in try-out server answers. Without --cert a self-signed
 certificate is made and kept in the state folder.
 
-SIGHUP reads certificates again. SIGTERM stops: no new connections, the others may
+--config reads any number of routes from a file, in the same words; see docs/config.md.
+
+SIGHUP reads certificates again, and the file: new routes are opened, those that are gone
+let their sessions end, and those that are as before are not touched. If there is a mistake
+in the file, everything stays as it was. SIGTERM stops: no new connections, the others may
 end within --grace; a second one stops at once.`,
 		Example: `  starttls gateway smtp://127.0.0.1:2525
   starttls gateway 'imap://:143' 'imap://127.0.0.1:1143' --cert mail.pem --key mail.key
   starttls gateway 'ldap://:389?tls=encrypt' 'ldap://127.0.0.1:1389'
   starttls gateway 'smtp://127.0.0.1:2525?tls=none' 'submission://mail.example.org'
   starttls gateway 'imaps://:993' 'imap://old.example.org?tls=encrypt'
-  starttls gateway xmpp://:5222 xmpp://127.0.0.1:15222 --backend b.example=xmpp://127.0.0.1:25222`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) < 1 || len(args) > 2 {
+  starttls gateway xmpp://:5222 xmpp://127.0.0.1:15222 --backend b.example=xmpp://127.0.0.1:25222
+  starttls gateway --config starttls.toml --check`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case f.config == "" && (len(args) < 1 || len(args) > 2):
 				return fmt.Errorf("gateway takes LISTEN and, if you like, BACKEND; got %d arguments", len(args))
+			case f.config != "" && len(args) > 0:
+				return errors.New("gateway takes LISTEN or --config, not both")
+			case f.config == "" && f.check:
+				return errors.New("--check is for --config")
 			}
-			return nil
+			return f.alone(cmd.Flags())
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := f.route(std, args)
-			if err != nil {
-				return err
+			s := &service{std: std, read: func() (*config.File, error) { return f.file(args) }}
+			if f.config != "" {
+				s.read = f.readConfig
 			}
-			return r.serve(cmd.Context(), std)
+			if f.check {
+				return s.check()
+			}
+			return s.run(cmd.Context())
 		},
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
+	fs.StringVar(&f.config, "config", "", "read routes and all else from `FILE`")
+	fs.BoolVar(&f.check, "check", false, "read the file, tell what is wrong with it, and serve nothing")
 	fs.StringArrayVar(&f.certs, "cert", nil, "certificate chain, PEM `FILE`; again for more names, chosen by SNI")
 	fs.StringArrayVar(&f.keys, "key", nil, "its key, PEM `FILE` (default: in the --cert file)")
 	fs.StringArrayVar(&f.backends, "backend", nil, "`NAME=URL`: another backend, for clients that ask for NAME; again for more")
@@ -108,69 +123,59 @@ end within --grace; a second one stops at once.`,
 	return cmd
 }
 
-// logger returns the log that the flags ask for.
-func (f *gatewayFlags) logger(std streams) (*slog.Logger, error) {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return nil, fmt.Errorf("unknown --log-level %q; the levels are debug, info, warn, error", f.logLevel)
+// alone tells of flags that were given beside --config, and would not count.
+func (f *gatewayFlags) alone(flags *pflag.FlagSet) (err error) {
+	if f.config == "" {
+		return nil
 	}
-	options := &slog.HandlerOptions{Level: level}
-	switch f.logFormat {
-	case "text":
-		return slog.New(slog.NewTextHandler(std.err, options)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(std.err, options)), nil
-	}
-	return nil, fmt.Errorf("unknown --log-format %q; the formats are text, json", f.logFormat)
+	flags.Visit(func(flag *pflag.Flag) {
+		if flag.Name != "config" && flag.Name != "check" && err == nil {
+			err = fmt.Errorf("--%s beside --config: write it into the file", flag.Name)
+		}
+	})
+	return err
 }
 
-// A running route is what the command line asks for, ready to be served.
-type running struct {
-	gateway.Route
-	listen starttls.Endpoint
-	back   string   // for people
-	others []string // further backends, for people
-	certs  *cert.Store
-	made   bool // the self-signed certificate is new
-	self   bool // the certificate is self-signed by us
-	grace  time.Duration
-}
-
-// route turns arguments and flags into a route. Nothing is opened yet but the files of certificates.
-func (f *gatewayFlags) route(std streams, args []string) (*running, error) {
-	log, err := f.logger(std)
+// readConfig reads the file.
+func (f *gatewayFlags) readConfig() (*config.File, error) {
+	text, err := os.ReadFile(f.config)
 	if err != nil {
-		return nil, err
+		return nil, failed(fmt.Errorf("--config: %w", err))
 	}
+	return config.Read(f.config, text)
+}
+
+// file returns what the one-line form says, as a file would.
+func (f *gatewayFlags) file(args []string) (*config.File, error) {
 	if err := f.checkNumbers(); err != nil {
 		return nil, err
 	}
-	listen, err := starttls.ParseEndpoint(args[0], "tls", "detect", "sts")
+	certs, err := pairs(f.certs, f.keys)
 	if err != nil {
 		return nil, err
 	}
-	if f.name == "" {
-		f.name = hostname()
+	route := config.Route{
+		Name: f.name, Listen: args[0], Certificates: certs, CA: f.ca, MinVersion: f.minVersion,
+		Timeout: f.timeout.String(), Idle: f.idle.String(), MaxConns: f.maxConns, MaxPerAddr: f.maxPerAddr,
+		Backends: make(map[string]string),
 	}
-	r := &running{listen: listen, grace: f.grace, Route: gateway.Route{
-		Name: f.name, Dialect: listen.Dialect, Log: log,
-		Timeout: f.timeout, Idle: f.idle, MaxConns: f.maxConns, MaxPerAddr: f.maxPerAddr,
-	}}
 	if len(args) == 2 {
-		r.Back, r.back, err = f.behind(r, args[1])
-	} else {
-		err = f.tryout(r, std)
+		route.Backend = args[1]
 	}
-	if err != nil {
-		return nil, err
+	for _, pair := range f.backends {
+		name, url, ok := strings.Cut(pair, "=")
+		if !ok || name == "" || strings.ContainsAny(name, ":/") {
+			return nil, fmt.Errorf("--backend %s: meant is NAME=URL", pair)
+		}
+		if route.Backends[name] != "" {
+			return nil, fmt.Errorf("--backend %s: %s has one already", pair, name)
+		}
+		route.Backends[name] = url
 	}
-	if err := f.level(r); err != nil {
-		return nil, err
-	}
-	if err := f.others(r); err != nil {
-		return nil, err
-	}
-	return r, f.front(r) // last: it may make a certificate
+	return &config.File{
+		State: f.state, Grace: f.grace.String(), Routes: []config.Route{route},
+		Log: config.Log{Level: f.logLevel, Format: f.logFormat},
+	}, nil
 }
 
 // checkNumbers tells of a flag that is below zero.
@@ -187,111 +192,4 @@ func (f *gatewayFlags) checkNumbers() error {
 		}
 	}
 	return nil
-}
-
-// level fills in how much TLS is demanded of clients.
-func (f *gatewayFlags) level(r *running) (err error) {
-	front := &r.Front
-	front.Implicit, front.Level = r.listen.Implicit, starttls.May
-	if front.Implicit {
-		front.Level = starttls.Encrypt
-	}
-	if word := r.listen.Options.Get("tls"); word != "" {
-		if front.Level, err = starttls.ParseLevel(word); err != nil {
-			return err
-		}
-		if front.Level > starttls.Encrypt {
-			return fmt.Errorf("tls=%s: a listener's tls is none, may or encrypt", word)
-		}
-		if front.Implicit && front.Level != starttls.Encrypt {
-			return fmt.Errorf("tls=%s: %s is TLS from the first byte", word, r.listen.Scheme)
-		}
-	}
-	if word := r.listen.Options.Get("detect"); word != "" {
-		if front.Detect, err = time.ParseDuration(word); err != nil || front.Detect < 0 {
-			return fmt.Errorf("detect=%s: meant is a time such as 200ms", word)
-		}
-	}
-	if front.STS = r.listen.Options.Get("sts"); front.STS == "" {
-		return nil
-	}
-	if r.Dialect.STS == nil {
-		return fmt.Errorf("sts=%s: %s has no word for that", front.STS, r.Dialect.Name)
-	}
-	if err := r.Dialect.STS(front.STS); err != nil {
-		return fmt.Errorf("sts=%s: %w", front.STS, err)
-	}
-	return nil
-}
-
-// front fills in the certificates that clients are shown.
-func (f *gatewayFlags) front(r *running) (err error) {
-	front := &r.Front
-	version, err := parseVersion(f.minVersion)
-	if err != nil || front.Level == starttls.None {
-		return err
-	}
-	all, err := pairs(f.certs, f.keys)
-	if err != nil {
-		return err
-	}
-	if len(all) > 0 {
-		r.certs, err = cert.Load(all...)
-	} else {
-		r.self = true
-		r.certs, r.made, err = cert.SelfSigned(f.state, f.name)
-	}
-	if err != nil {
-		return failed(err)
-	}
-	r.certs.Log = r.Log
-	r.certs.Strict = !r.self && r.Dialect.ALPN != nil
-	front.TLS = withVersion(&tls.Config{GetCertificate: r.certs.GetCertificate}, version)
-	if version < tls.VersionTLS12 {
-		r.Log.Warn("clients may use a TLS version that is no longer safe (RFC 8996)", "min_version", f.minVersion)
-	}
-	return nil
-}
-
-func hostname() string {
-	name, err := os.Hostname()
-	if err != nil || name == "" {
-		return "localhost"
-	}
-	return name
-}
-
-// announce tells a person what was started and with which certificate.
-func (r *running) announce(std streams, addr net.Addr) {
-	how := map[starttls.Level]string{
-		starttls.None:    "no TLS",
-		starttls.May:     "TLS offered, clients without it are served",
-		starttls.Encrypt: "TLS demanded",
-	}[r.Front.Level]
-	if r.Front.Implicit {
-		how = "TLS from the first byte"
-	}
-	where := r.listen.Scheme + "://" + addr.String()
-	if r.listen.Network == "unix" {
-		where = r.listen.String()
-	}
-	fmt.Fprintf(std.out, "listening  %s (%s)\n", where, how)
-	for _, back := range append([]string{r.back}, r.others...) {
-		fmt.Fprintf(std.out, "backend    %s\n", back)
-	}
-	if r.certs == nil {
-		return
-	}
-	c := r.certs.First()
-	kind := fmt.Sprintf("%s, until %s", c.Subject, c.NotAfter.Format(time.DateOnly))
-	if r.self {
-		kind = "self-signed, kept in the state folder"
-	}
-	if r.self && c.VerifyHostname(r.Name) != nil {
-		kind = fmt.Sprintf("self-signed for %s and kept in the state folder; remove it there to have one for %s", c.Subject.CommonName, r.Name)
-	}
-	if r.made {
-		kind = "self-signed, made now and kept in the state folder"
-	}
-	fmt.Fprintf(std.out, "certificate %s\n  SHA-256  %s\n  TLSA     %s\n", kind, cert.Fingerprint(c), cert.TLSA(c))
 }

@@ -1,68 +1,298 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
 	"os"
 	"os/signal"
+	"reflect"
+	"slices"
+	"sync"
 	"syscall"
+	"time"
 
+	"starttls/internal/config"
 	"starttls/internal/gateway"
 )
 
-// serve opens the listener and serves until a signal or the end of ctx.
-func (r *running) serve(ctx context.Context, std streams) error {
-	ln, err := open(r.listen.Network, r.listen.Address)
+// A service serves the routes of a configuration, and follows it when it is read again. Its own fields
+// are for one goroutine, that of run.
+type service struct {
+	std  streams
+	read func() (*config.File, error)
+
+	log    *slog.Logger
+	grace  time.Duration
+	routes map[string]*served // by where they listen
+	broken chan error         // from a listener that has failed for good
+	left   sync.WaitGroup     // of gateways that still have sessions
+}
+
+// A served route is a running one with its listener.
+type served struct {
+	*running
+	at      int // in the configuration
+	asked   any // what that said of it
+	ln      net.Listener
+	gateway *gateway.Gateway
+	stop    context.CancelFunc // ends accepting
+	stopped chan struct{}      // accepting has ended
+}
+
+// check reads the configuration and serves nothing.
+func (s *service) check() error {
+	file, routes, err := s.load(true)
 	if err != nil {
-		return failed(err)
+		return err
 	}
+	fmt.Fprintf(s.std.out, "%d routes, no mistakes\n", len(routes))
+	for _, r := range file.Routes {
+		fmt.Fprintf(s.std.out, "  %s\n", r.Listen)
+	}
+	return nil
+}
+
+// load reads the configuration, and assembles its routes. Mistakes in a file are told without a word on
+// how the program is called.
+func (s *service) load(look bool) (file *config.File, routes map[string]*served, err error) {
+	file, routes, err = s.assemble(look)
+	if m, ok := errors.AsType[*config.Mistake](err); ok && m.Path != "" {
+		err = failure{statusUsage, err}
+	}
+	return file, routes, err
+}
+
+func (s *service) assemble(look bool) (*config.File, map[string]*served, error) {
+	file, err := s.read()
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.log == nil {
+		if s.log, err = newLogger(s.std, file); err != nil {
+			return nil, nil, err
+		}
+	}
+	if s.grace, err = file.Duration("grace", file.Grace, 30*time.Second); err != nil {
+		return nil, nil, err
+	}
+	all, err := assemble(s.std, file, s.log, look)
+	if err != nil {
+		return nil, nil, err
+	}
+	routes := make(map[string]*served)
+	for i, r := range all {
+		key := r.listen.String()
+		if anyPort(r.listen) {
+			key = fmt.Sprintf("%s#%d", key, i) // two of them are two
+		}
+		routes[key] = &served{running: r, at: i, asked: []any{file.Routes[i], file.TLS, file.State}}
+	}
+	return file, routes, nil
+}
+
+// run serves until a signal or the end of ctx.
+func (s *service) run(ctx context.Context) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
-	r.announce(std, ln.Addr()) // who reads it may send signals
-	g := gateway.New(r.Route)
-
-	accepting, stopAccepting := context.WithCancel(ctx)
-	defer stopAccepting()
-	draining, stopDraining := context.WithCancel(context.Background())
-	defer stopDraining()
-	go r.runSignals(draining, signals, stopAccepting, stopDraining)
-
-	if err := g.Serve(accepting, ln); err != nil {
-		return failed(err)
+	if err := s.start(); err != nil {
+		return err
 	}
-	return r.drain(draining, g)
-}
-
-// runSignals obeys signals: SIGHUP reads certificates again, the first to stop ends accepting, the
-// second ends everything.
-func (r *running) runSignals(ctx context.Context, signals <-chan os.Signal, first, second func()) {
-	stop := first
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return s.end(ctx, signals)
+		case err := <-s.broken:
+			return errors.Join(failed(err), s.end(ctx, signals))
 		case sig := <-signals:
 			if sig != syscall.SIGHUP {
-				stop()
-				stop = second
-				continue
+				return s.end(ctx, signals)
 			}
-			if r.certs != nil {
-				r.certs.Reload(true) // what fails is in the log
+			s.reload()
+		}
+	}
+}
+
+// start begins to serve every route, or none.
+func (s *service) start() error {
+	_, routes, err := s.load(false)
+	if err != nil {
+		return err
+	}
+	if err := s.open(routes); err != nil {
+		return failed(err)
+	}
+	s.routes, s.broken = routes, make(chan error, 1)
+	for _, r := range inOrder(routes) {
+		r.announce(s.std, r.ln.Addr())
+		s.begin(r)
+	}
+	return nil
+}
+
+// inOrder returns routes as the configuration has them.
+func inOrder(routes map[string]*served) []*served {
+	return slices.SortedFunc(maps.Values(routes), func(a, b *served) int { return cmp.Compare(a.at, b.at) })
+}
+
+// open opens the listeners of routes that have none. When one cannot be opened, none is left open.
+func (s *service) open(routes map[string]*served) error {
+	var opened []net.Listener
+	for _, r := range routes {
+		if r.ln != nil {
+			continue
+		}
+		ln, err := open(r.listen.Network, r.listen.Address)
+		if err != nil {
+			for _, ln := range opened {
+				ln.Close()
+			}
+			return err
+		}
+		r.ln, opened = ln, append(opened, ln)
+	}
+	return nil
+}
+
+// begin serves a route whose listener is open.
+func (s *service) begin(r *served) {
+	accepting, stop := context.WithCancel(context.Background())
+	r.gateway, r.stop, r.stopped = gateway.New(r.Route), stop, make(chan struct{})
+	go func() {
+		defer close(r.stopped)
+		if err := r.gateway.Serve(accepting, r.ln); err != nil {
+			select {
+			case s.broken <- err:
+			default: // one is enough
+			}
+		}
+	}()
+}
+
+// leave ends accepting at a route, and lets its sessions end within the grace time, or until ctx ends.
+func (s *service) leave(ctx context.Context, r *served) {
+	r.stop()
+	<-r.stopped
+	if n := r.gateway.Live(); n > 0 {
+		s.log.Info("stopping", "route", r.Name, "sessions", n, "grace", s.grace)
+	}
+	grace := s.grace
+	s.left.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, grace)
+		defer cancel()
+		if n := r.gateway.Drain(ctx); n > 0 {
+			s.log.Warn("sessions were broken off", "route", r.Name, "sessions", n)
+		}
+	})
+}
+
+// end stops accepting everywhere and waits for sessions. A second signal ends those at once.
+func (s *service) end(ctx context.Context, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	for _, r := range s.routes {
+		s.leave(ctx, r)
+	}
+	done := make(chan struct{})
+	go func() { s.left.Wait(); close(done) }()
+	for {
+		select {
+		case <-done:
+			return nil
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				cancel()
 			}
 		}
 	}
 }
 
-// drain lets sessions end within the grace time.
-func (r *running) drain(ctx context.Context, g *gateway.Gateway) error {
-	if n := g.Live(); n > 0 {
-		r.Log.Info("stopping", "sessions", n, "grace", r.grace)
+// reload reads the configuration again and follows it. When anything is wrong with it, nothing changes.
+func (s *service) reload() {
+	grace := s.grace
+	_, routes, err := s.load(false)
+	if err == nil {
+		err = s.takeOver(routes)
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.grace)
-	defer cancel()
-	if n := g.Drain(ctx); n > 0 {
-		r.Log.Warn("sessions were broken off", "sessions", n)
+	if err != nil {
+		s.grace = grace
+		s.log.Error("configuration not reloaded, the one before stays in force", "err", err)
+		return
 	}
-	return nil
+	kept, gone := 0, s.routes
+	for key, r := range routes {
+		if old := gone[key]; old == r {
+			r.reloadCertificates()
+			delete(gone, key)
+			kept++
+		}
+	}
+	for _, old := range gone {
+		s.leave(context.Background(), old)
+	}
+	for _, r := range inOrder(routes) {
+		if r.gateway == nil {
+			r.announce(s.std, r.ln.Addr())
+			s.begin(r)
+		}
+	}
+	s.routes = routes
+	s.log.Info("configuration reloaded", "routes", len(routes), "as_before", kept)
+}
+
+// takeOver puts what runs already into routes: those that have not changed as they are, of the others the
+// listener, so that no client finds the door closed.
+func (s *service) takeOver(routes map[string]*served) (err error) {
+	var taken []net.Listener
+	defer func() {
+		for _, ln := range taken {
+			if err != nil {
+				ln.Close()
+			}
+		}
+	}()
+	for key, r := range routes {
+		old := s.routes[key]
+		if old == nil {
+			continue
+		}
+		if old.at = r.at; reflect.DeepEqual(old.asked, r.asked) {
+			routes[key] = old
+			continue
+		}
+		if r.ln, err = again(old.ln); err != nil {
+			return err
+		}
+		taken = append(taken, r.ln)
+	}
+	return s.open(routes)
+}
+
+// again returns a listener on the same socket, which stays open when ln is closed.
+func again(ln net.Listener) (net.Listener, error) {
+	socket, ok := ln.(interface{ File() (*os.File, error) })
+	if !ok {
+		return nil, fmt.Errorf("%s cannot be handed over", ln.Addr())
+	}
+	f, err := socket.File()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false) // its path goes on as well
+	}
+	return net.FileListener(f)
+}
+
+// reloadCertificates reads them again; what fails is in the log.
+func (r *running) reloadCertificates() {
+	if r.certs != nil {
+		r.certs.Reload(true)
+	}
 }

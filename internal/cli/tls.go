@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"starttls"
-	"starttls/internal/cert"
+	"starttls/internal/config"
 )
 
 // tlsVersions are the words of --min-version.
@@ -84,17 +84,17 @@ func (v verification) clientTLS() (*tls.Config, error) {
 
 // pairs joins --cert and --key flags: the keys stand in the order of the certificates, or in the same
 // files.
-func pairs(certs, keys []string) ([]cert.Pair, error) {
+func pairs(certs, keys []string) ([]config.Certificate, error) {
 	if len(keys) > 0 && len(keys) != len(certs) {
 		return nil, fmt.Errorf("%d --cert and %d --key: give a key for each certificate, in the same order", len(certs), len(keys))
 	}
-	var all []cert.Pair
+	var all []config.Certificate
 	for i, c := range certs {
 		key := c
 		if len(keys) > 0 {
 			key = keys[i]
 		}
-		all = append(all, cert.Pair{Cert: c, Key: key})
+		all = append(all, config.Certificate{Cert: c, Key: key})
 	}
 	return all, nil
 }

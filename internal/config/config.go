@@ -68,6 +68,8 @@ type Route struct {
 	Name    string `toml:"name"`    // in logs and greetings. If empty, the host's name.
 	Listen  string `toml:"listen"`  // endpoint, see "starttls gateway --help"
 	Backend string `toml:"backend"` // endpoint. If empty, a built-in try-out server.
+	// Backends are for clients that ask for a host by name: endpoints by name.
+	Backends map[string]string `toml:"backends"`
 	// Certificates are for this listener alone. If there are none, those of [tls].
 	Certificates []Certificate `toml:"certificate"`
 	CA           string        `toml:"ca"`          // file of what is trusted for the backend. If empty, the system's.

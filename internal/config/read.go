@@ -24,9 +24,12 @@ type Mistake struct {
 	Text string // what is wrong, and what was meant
 }
 
-// Error is "file:line:column: what is wrong".
+// Error is "file:line:column: what is wrong"; without a file, what is wrong alone.
 func (m *Mistake) Error() string {
-	if m.Place == (Place{}) {
+	switch {
+	case m.Path == "":
+		return m.Text
+	case m.Place == (Place{}):
 		return m.Path + ": " + m.Text
 	}
 	return fmt.Sprintf("%s:%d:%d: %s", m.Path, m.Line, m.Column, m.Text)
@@ -50,7 +53,8 @@ func Read(path string, text []byte) (*File, error) {
 }
 
 // Errorf returns the mistake of the value at key: "route[1].listen", "tls.min-version". A key that is
-// not in the file is told at the place of the table in which it should be.
+// not in the file is told at the place of the table in which it should be. Of a File that was not read but
+// made, the text alone is told.
 func (f *File) Errorf(key, format string, args ...any) error {
 	m := &Mistake{Path: f.path, Text: fmt.Sprintf(format, args...)}
 	for key != "" && m.Place == (Place{}) {

@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"starttls"
+	"starttls/internal/cert"
+	"starttls/internal/config"
+	"starttls/internal/gateway"
+)
+
+// A running route is what the configuration asks for, ready to be served.
+type running struct {
+	gateway.Route
+	listen starttls.Endpoint
+	back   string   // for people
+	others []string // further backends, for people
+	certs  *cert.Store
+	made   bool // the self-signed certificate is new
+	self   bool // the certificate is self-signed by us
+}
+
+// newLogger returns the log that is asked for.
+func newLogger(std streams, file *config.File) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cmp.Or(file.Log.Level, "info"))); err != nil {
+		return nil, file.Errorf("log.level", "unknown log level %q; the levels are debug, info, warn, error", file.Log.Level)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch cmp.Or(file.Log.Format, "text") {
+	case "text":
+		return slog.New(slog.NewTextHandler(std.err, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(std.err, options)), nil
+	}
+	return nil, file.Errorf("log.format", "unknown log format %q; the formats are text, json", file.Log.Format)
+}
+
+// An assembly puts one route of the configuration together.
+type assembly struct {
+	config.Route
+	file *config.File
+	key  string // of the route in the file
+	std  streams
+	log  *slog.Logger
+	// look says to look only: nothing is made on disk.
+	look bool
+}
+
+// wrong tells a mistake at a key of the route.
+func (a *assembly) wrong(key string, err error) error {
+	if _, isFailure := errors.AsType[failure](err); isFailure {
+		return err
+	}
+	return a.file.Errorf(a.key+"."+key, "%v", err)
+}
+
+// assemble turns the configuration's routes into ones that can be served. Nothing is opened yet but the
+// files of certificates.
+func assemble(std streams, file *config.File, log *slog.Logger, look bool) (all []*running, failed error) {
+	if len(file.Routes) == 0 {
+		return nil, file.Errorf("", "there is no [[route]]: nothing to serve")
+	}
+	at := make(map[string]bool)
+	for i, route := range file.Routes {
+		a := &assembly{Route: route, file: file, key: fmt.Sprintf("route[%d]", i), std: std, log: log, look: look}
+		r, err := a.assemble()
+		if err == nil && at[r.listen.String()] && !anyPort(r.listen) {
+			err = a.wrong("listen", fmt.Errorf("%s is another route's already", r.listen))
+		}
+		if err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
+		at[r.listen.String()] = true
+		all = append(all, r)
+	}
+	return all, failed
+}
+
+func (a *assembly) assemble() (*running, error) {
+	listen, err := starttls.ParseEndpoint(a.Listen, "tls", "detect", "sts")
+	if err != nil {
+		return nil, a.wrong("listen", err)
+	}
+	a.Name = cmp.Or(a.Name, hostname())
+	r := &running{listen: listen, Route: gateway.Route{
+		Name: a.Name, Dialect: listen.Dialect, Log: a.log, MaxConns: a.MaxConns, MaxPerAddr: a.MaxPerAddr,
+	}}
+	if a.MaxConns < 0 || a.MaxPerAddr < 0 {
+		return nil, a.wrong("max-connections", errors.New("a limit is below zero"))
+	}
+	if r.Timeout, err = a.file.Duration(a.key+".timeout", a.Timeout, 0); err != nil {
+		return nil, err
+	}
+	if r.Idle, err = a.file.Duration(a.key+".idle", a.Idle, 0); err != nil {
+		return nil, err
+	}
+	if a.Backend != "" {
+		r.Back, r.back, err = a.behind(r, a.Backend)
+	} else {
+		err = a.tryout(r)
+	}
+	if err != nil {
+		return nil, a.wrong("backend", err)
+	}
+	if err := a.level(r); err != nil {
+		return nil, a.wrong("listen", err)
+	}
+	if err := a.others(r); err != nil {
+		return nil, err
+	}
+	return r, a.front(r) // last: it may make a certificate
+}
+
+// level fills in how much TLS is demanded of clients.
+func (a *assembly) level(r *running) (err error) {
+	front := &r.Front
+	front.Implicit, front.Level = r.listen.Implicit, starttls.May
+	if front.Implicit {
+		front.Level = starttls.Encrypt
+	}
+	if word := r.listen.Options.Get("tls"); word != "" {
+		if front.Level, err = starttls.ParseLevel(word); err != nil {
+			return err
+		}
+		if front.Level > starttls.Encrypt {
+			return fmt.Errorf("tls=%s: a listener's tls is none, may or encrypt", word)
+		}
+		if front.Implicit && front.Level != starttls.Encrypt {
+			return fmt.Errorf("tls=%s: %s is TLS from the first byte", word, r.listen.Scheme)
+		}
+	}
+	if word := r.listen.Options.Get("detect"); word != "" {
+		if front.Detect, err = time.ParseDuration(word); err != nil || front.Detect < 0 {
+			return fmt.Errorf("detect=%s: meant is a time such as 200ms", word)
+		}
+	}
+	if front.STS = r.listen.Options.Get("sts"); front.STS == "" {
+		return nil
+	}
+	if r.Dialect.STS == nil {
+		return fmt.Errorf("sts=%s: %s has no word for that", front.STS, r.Dialect.Name)
+	}
+	if err := r.Dialect.STS(front.STS); err != nil {
+		return fmt.Errorf("sts=%s: %w", front.STS, err)
+	}
+	return nil
+}
+
+// front fills in the certificates that clients are shown.
+func (a *assembly) front(r *running) error {
+	front := &r.Front
+	word := cmp.Or(a.MinVersion, a.file.TLS.MinVersion)
+	version, err := parseVersion(word)
+	if err != nil {
+		return a.wrong("min-version", err)
+	}
+	if front.Level == starttls.None {
+		return nil
+	}
+	certs := a.Certificates
+	if len(certs) == 0 {
+		certs = a.file.TLS.Certificates
+	}
+	switch {
+	case len(certs) > 0:
+		r.certs, err = cert.Load(pems(certs)...)
+	case a.look:
+		return nil
+	default:
+		r.self = true
+		r.certs, r.made, err = cert.SelfSigned(cmp.Or(a.file.State, defaultState()), a.Name)
+	}
+	if err != nil {
+		return failed(err)
+	}
+	r.certs.Log = r.Log
+	r.certs.Strict = !r.self && r.Dialect.ALPN != nil
+	front.TLS = withVersion(&tls.Config{GetCertificate: r.certs.GetCertificate}, version)
+	if version < tls.VersionTLS12 {
+		r.Log.Warn("clients may use a TLS version that is no longer safe (RFC 8996)", "min_version", word)
+	}
+	return nil
+}
+
+// pems returns the files of certificates.
+func pems(certs []config.Certificate) (all []cert.Pair) {
+	for _, c := range certs {
+		all = append(all, cert.Pair{Cert: c.Cert, Key: cmp.Or(c.Key, c.Cert)})
+	}
+	return all
+}
+
+// anyPort reports whether the system chooses the endpoint's port.
+func anyPort(e starttls.Endpoint) bool { return strings.HasSuffix(e.Address, ":0") }
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "localhost"
+	}
+	return name
+}

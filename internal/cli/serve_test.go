@@ -1,0 +1,197 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"starttls/internal/config"
+)
+
+// A reloading service is one whose configuration the test writes.
+type reloading struct {
+	*service
+	t    *testing.T
+	dir  string
+	said *lockedBuffer
+	text string
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// startReloading serves one try-out server for each name, at a unix socket of that name.
+func startReloading(t *testing.T, names ...string) *reloading {
+	t.Helper()
+	r := &reloading{t: t, dir: t.TempDir(), said: &lockedBuffer{}}
+	r.service = &service{
+		std:  streams{nil, r.said, r.said},
+		read: func() (*config.File, error) { return config.Read("f.toml", []byte(r.text)) },
+	}
+	r.configure(names...)
+	if err := r.start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		signals := make(chan os.Signal)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		r.grace = 0
+		r.end(ctx, signals)
+	})
+	return r
+}
+
+// configure writes a configuration of the named routes; a word after a colon is one more line of it.
+func (r *reloading) configure(names ...string) {
+	r.text = fmt.Sprintf("state = %q\ngrace = \"1h\"\n", r.dir)
+	for _, name := range names {
+		name, line, _ := strings.Cut(name, ":")
+		r.text += fmt.Sprintf("[[route]]\nname = %q\nlisten = \"smtp+unix:%s\"\n%s\n", name, filepath.Join(r.dir, name), line)
+	}
+}
+
+// A mailSession is one with a try-out server, that has begun.
+type mailSession struct {
+	t    *testing.T
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+func (r *reloading) dial(name string) *mailSession {
+	r.t.Helper()
+	conn, err := net.Dial("unix", filepath.Join(r.dir, name))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { conn.Close() })
+	s := &mailSession{r.t, conn, bufio.NewReader(conn)}
+	s.expect("220 ")
+	return s
+}
+
+func (s *mailSession) expect(code string) {
+	s.t.Helper()
+	s.conn.SetDeadline(time.Now().Add(patience))
+	if line, err := s.r.ReadString('\n'); err != nil || !strings.HasPrefix(line, code) {
+		s.t.Fatalf("got %q, %v; want %s", line, err, code)
+	}
+}
+
+func (s *mailSession) lives() {
+	s.t.Helper()
+	s.conn.Write([]byte("NOOP\r\n"))
+	s.expect("250 ")
+}
+
+func TestReloadDisturbsNobody(t *testing.T) {
+	r := startReloading(t, "same", "changed", "gone")
+	same, changed, gone := r.dial("same"), r.dial("changed"), r.dial("gone")
+	r.configure("same", "changed:max-connections = 5", "new")
+	r.reload()
+	for _, s := range []*mailSession{same, changed, gone} {
+		s.lives()
+	}
+	for _, name := range []string{"same", "changed", "new"} {
+		r.dial(name).lives()
+	}
+	if conn, err := net.Dial("unix", filepath.Join(r.dir, "gone")); err == nil {
+		conn.Close()
+		t.Error("a route that is gone takes connections")
+	}
+	if !strings.Contains(r.said.String(), "routes=3 as_before=1") {
+		t.Errorf("said %s", r.said)
+	}
+}
+
+// TestReloadWithAMistakeChangesNothing: it is told with its place, loudly.
+func TestReloadWithAMistakeChangesNothing(t *testing.T) {
+	for name, spoil := range map[string]func(r *reloading) (want string){
+		"not TOML":    func(r *reloading) string { r.text += "listen"; return "f.toml:" },
+		"unknown key": func(r *reloading) string { r.text += "colour = \"red\""; return "unknown key" },
+		"wrong level": func(r *reloading) string { r.configure("a", "b:max-connections = -1"); return "below zero" },
+		"no routes":   func(r *reloading) string { r.configure(); return "nothing to serve" },
+		"two at one place": func(r *reloading) string {
+			r.configure("a", "b", "b")
+			return "is another route's already"
+		},
+		"a listener that cannot be opened": func(r *reloading) string {
+			r.configure("a:max-connections = 7", "no/such/folder/b")
+			return "no such file"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := startReloading(t, "a", "b")
+			before := r.dial("a")
+			want := spoil(r)
+			r.reload()
+			before.lives()
+			r.dial("a").lives()
+			r.dial("b").lives()
+			if said := r.said.String(); !strings.Contains(said, "the one before stays in force") || !strings.Contains(said, want) {
+				t.Errorf("said %s; want %s", said, want)
+			}
+			r.configure("a", "b", "c")
+			r.reload()
+			r.dial("c").lives()
+		})
+	}
+}
+
+// TestReloadRefusesNoClient: the door of a route that changes is never closed.
+func TestReloadRefusesNoClient(t *testing.T) {
+	r := startReloading(t, "a")
+	stop, stopped := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		defer func() { stopped <- n }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			conn, err := net.Dial("unix", filepath.Join(r.dir, "a"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			conn.SetDeadline(time.Now().Add(patience))
+			if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "220 ") {
+				t.Errorf("after %d sessions got %q, %v", n, line, err)
+			}
+			conn.Close()
+			n++
+		}
+	}()
+	for i := range 20 {
+		r.configure(fmt.Sprintf("a:max-connections = %d", 1000+i))
+		r.reload()
+	}
+	close(stop)
+	if n := <-stopped; n == 0 {
+		t.Error("no client came")
+	}
+}
