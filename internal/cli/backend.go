@@ -40,7 +40,7 @@ func (a *assembly) behind(r *running, url string) (back gateway.Back, text strin
 	fail := func(format string, args ...any) (gateway.Back, string, error) {
 		return gateway.Back{}, "", fmt.Errorf(format, args...)
 	}
-	e, err := starttls.ParseEndpoint(url, "tls", "match", "min-version", "dial")
+	e, err := starttls.ParseEndpoint(url, "tls", "match", "min-version", "dial", "proxy")
 	if err != nil {
 		return back, "", err
 	}
@@ -75,6 +75,13 @@ func (a *assembly) behind(r *running, url string) (back gateway.Back, text strin
 		back.Early = word == "early"
 	default:
 		return fail("dial=%s: meant is early or late", word)
+	}
+	switch word := e.Options.Get("proxy"); word {
+	case "":
+	case "1", "2":
+		back.Proxy = int(word[0] - '0')
+	default:
+		return fail("proxy=%s: meant is 1 or 2, the version of the header", word)
 	}
 	version, err := parseVersion(e.Options.Get("min-version"))
 	if err != nil {

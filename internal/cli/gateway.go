@@ -49,6 +49,9 @@ Options of LISTEN
   sts=port=6697,duration=2592000
                 IRC: tell clients in the clear to come back to that port with TLS, and
                 those inside TLS to come no other way for so many seconds
+  proxy=10.0.0.0/8,192.0.2.1
+                connections from there begin with a PROXY header (HAProxy's, version 1 or
+                2) that says who the client is, or are ended
 Options of BACKEND
   tls=none      no TLS (default on this machine)
   tls=may       TLS if it is offered, unverified
@@ -59,6 +62,8 @@ Options of BACKEND
   min-version=1.2
   dial=early    dial when a client comes, also where TLS is demanded of it; else (late)
                 such a backend is dialled when TLS has begun
+  proxy=2       begin with a PROXY header of that version, 1 or 2, which says who the
+                client is; 2, dialled late, also tells of its TLS
 
 --backend is for names that clients ask for by SNI, or in XMPP and MTQP in the clear.
 Where the server speaks first and is dialled at once, nobody could have named any.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -86,7 +87,7 @@ func assemble(std streams, file *config.File, log *slog.Logger, look bool) (all 
 }
 
 func (a *assembly) assemble() (*running, error) {
-	listen, err := starttls.ParseEndpoint(a.Listen, "tls", "detect", "sts")
+	listen, err := starttls.ParseEndpoint(a.Listen, "tls", "detect", "sts", "proxy")
 	if err != nil {
 		return nil, a.wrong("listen", err)
 	}
@@ -143,6 +144,9 @@ func (a *assembly) level(r *running) (err error) {
 			return fmt.Errorf("detect=%s: meant is a time such as 200ms", word)
 		}
 	}
+	if front.Proxies, err = parseProxies(r.listen.Options.Get("proxy")); err != nil {
+		return err
+	}
 	if front.STS = r.listen.Options.Get("sts"); front.STS == "" {
 		return nil
 	}
@@ -153,6 +157,24 @@ func (a *assembly) level(r *running) (err error) {
 		return fmt.Errorf("sts=%s: %w", front.STS, err)
 	}
 	return nil
+}
+
+// parseProxies reads the sources that tell who the client is: addresses and networks, with commas.
+func parseProxies(words string) (all []netip.Prefix, err error) {
+	for word := range strings.SplitSeq(words, ",") {
+		if word == "" {
+			continue
+		}
+		p, perr := netip.ParsePrefix(word)
+		if addr, aerr := netip.ParseAddr(word); aerr == nil {
+			p, perr = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if perr != nil {
+			return nil, fmt.Errorf("proxy=%s: meant are addresses or networks, such as 192.0.2.1 or 10.0.0.0/8, with commas between them", words)
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
 }
 
 // front fills in the certificates that clients are shown.

@@ -157,7 +157,7 @@ func (s *session) open(ctx context.Context, level starttls.Level) (*backLeg, *di
 	if s.secured != nil {
 		ctx = context.WithValue(ctx, frontKey{}, s.secured)
 	}
-	conn, err := s.dial(ctx, s.to, s.conns.front)
+	conn, err := s.dialAs(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"starttls"
@@ -59,6 +60,9 @@ type Front struct {
 	// STS is a policy of strict transport security that clients are told in place of the server's own, in
 	// the protocol's syntax (see [dialect.Dialect].STS). If empty, the server's own stays.
 	STS string
+	// Proxies are the sources that say with a PROXY header who the client is, and must. All others are
+	// clients, and whatever they send is their protocol.
+	Proxies []netip.Prefix
 }
 
 // Back is the leg towards the server.
@@ -71,6 +75,10 @@ type Back struct {
 	// met by us alone until TLS has begun, and the server is dialled then, unless its greeting holds
 	// what a login needs.
 	Early bool
+	// Proxy is the version, 1 or 2, of the PROXY header with which the server is told who the client is.
+	// Version 2 tells it of the client's TLS as well if the server is dialled inside it. If zero, none is
+	// sent.
+	Proxy int
 	// Dial opens the connection. It may choose by what [AskedFor] and [FrontTLS] say of the client.
 	Dial func(context.Context) (net.Conn, error)
 }

@@ -18,7 +18,7 @@ func (s *session) log(err error) {
 		slog.Uint64("id", s.id),
 		slog.String("route", s.route.Name),
 		slog.String("dialect", s.route.Dialect.Name),
-		slog.String("peer", s.conns.front.RemoteAddr().String()),
+		slog.String("peer", s.peer()),
 		slog.String("outcome", s.outcome(err)),
 	}
 	if s.refused != dialect.Unknown {

@@ -116,25 +116,55 @@ func (g *Gateway) admit(s *session) bool {
 	return true
 }
 
+// errTooMany is a client whose address a proxy has told, and from which there are too many already.
+var errTooMany = errors.New("too many connections from its address")
+
+// recount counts a session under another address, unless that passes the limit: then the client is told.
+func (g *Gateway) recount(s *session, addr netip.Addr) error {
+	g.mu.Lock()
+	full := g.byAddr[addr] >= g.route.MaxPerAddr
+	if !full {
+		g.uncount(s.addr)
+		s.addr = addr
+		g.byAddr[addr]++
+	}
+	g.mu.Unlock()
+	if full {
+		g.tellTooMany(s)
+		return errTooMany
+	}
+	return nil
+}
+
+// uncount takes one session off an address. It is called with mu held.
+func (g *Gateway) uncount(addr netip.Addr) {
+	if g.byAddr[addr]--; g.byAddr[addr] == 0 {
+		delete(g.byAddr, addr)
+	}
+}
+
 // left counts a session out.
 func (g *Gateway) left(s *session) {
 	g.mu.Lock()
 	delete(g.live, s)
-	if g.byAddr[s.addr]--; g.byAddr[s.addr] == 0 {
-		delete(g.byAddr, s.addr)
-	}
+	g.uncount(s.addr)
 	g.mu.Unlock()
 	g.sessions.Done()
 }
 
-// turnAway tells a client in its protocol's words that there are too many, where we may speak first.
+// turnAway hangs up on a client that is one too many.
 func (g *Gateway) turnAway(s *session) {
+	g.tellTooMany(s)
+	s.conns.close()
+	g.route.Log.Warn("turned away", "route", g.route.Name, "peer", s.peer(), "reason", "too many connections")
+}
+
+// tellTooMany tells a client in its protocol's words that there are too many, where we may speak first.
+func (g *Gateway) tellTooMany(s *session) {
 	if g.route.Dialect.Script.ServerFirst() && !g.route.Front.Implicit {
 		s.conns.front.SetWriteDeadline(time.Now().Add(time.Second))
 		s.front.Say(dialect.Message{Kind: dialect.No, Why: dialect.TooMuch})
 	}
-	s.conns.close()
-	g.route.Log.Warn("turned away", "route", g.route.Name, "peer", s.conns.front.RemoteAddr().String(), "reason", "too many connections")
 }
 
 // runSweeper breaks sessions that are idle for too long.

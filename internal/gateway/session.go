@@ -24,12 +24,14 @@ import (
 type session struct {
 	*Gateway
 	id    uint64
-	addr  netip.Addr // by which clients are counted: of IPv6 the network, of a unix socket none
+	addr  netip.Addr // by which clients are counted, see counted; of a unix socket none
 	begun time.Time
 	ctx   context.Context // ends with the session
 	end   context.CancelCauseFunc
 	timer *time.Timer // the deadline of the way to TLS
 	conns conns
+
+	client, server netip.AddrPort // what a proxy in front has told of both ends; not valid if none has
 
 	last     atomic.Int64 // when bytes were last seen, in nanoseconds after begun
 	halfDone atomic.Bool  // one direction has ended
@@ -79,14 +81,23 @@ func newSession(g *Gateway, conn net.Conn) *session {
 	}
 	s.turn.L = &s.mu
 	s.ctx, s.end = context.WithCancelCause(context.WithValue(context.Background(), leafKey{}, &s.leaf))
-	if s.addr = addrOf(conn.RemoteAddr()); s.addr.Is6() {
-		network, _ := s.addr.Prefix(64) // what one host has to choose from
-		s.addr = network.Addr()
+	if !s.fromProxy() { // whose clients are counted when it has told them
+		s.addr = counted(addrOf(conn.RemoteAddr()))
 	}
 	if g.route.Dialect.Channels {
 		s.channels = newChannels(s)
 	}
 	return s
+}
+
+// counted returns what clients are counted by: of IPv6 the network, which is what one host has to choose
+// from.
+func counted(addr netip.Addr) netip.Addr {
+	if addr.Is6() {
+		network, _ := addr.Prefix(64)
+		return network.Addr()
+	}
+	return addr
 }
 
 // run is the session's life.
@@ -164,6 +175,9 @@ func (s *session) seen() { s.last.Store(int64(time.Since(s.begun))) }
 
 // serve gets the legs going and pumps until both directions have ended.
 func (s *session) serve() error {
+	if err := s.introduce(); err != nil {
+		return err
+	}
 	if err := s.detect(); err != nil {
 		return err
 	}
