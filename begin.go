@@ -65,9 +65,8 @@ func (l *Leg) BeginClient(ctx context.Context, config *tls.Config) (*tls.Conn, e
 
 // shake is the handshake over conn, in-band in the protocol's packets where it has a carrier.
 func (l *Leg) shake(ctx context.Context, conn net.Conn, config *tls.Config, inBand bool) (*tls.Conn, error) {
-	var carried *carriedConn
-	if inBand && l.Dialect.Carrier != nil {
-		carried = &carriedConn{Conn: conn, carrier: l.Dialect.Carrier}
+	carried := l.carry(conn, inBand)
+	if carried != nil {
 		conn = carried
 		if l.hello != nil {
 			l.hello.begun = true // the first byte is that of a packet, and a wrong one is noise
@@ -94,6 +93,29 @@ func (l *Leg) shake(ctx context.Context, conn net.Conn, config *tls.Config, inBa
 	}
 	l.Conn, l.speech, l.inside = secured, l.Dialect.Speak(l.we, true), true
 	return secured, nil
+}
+
+// carry returns the connection that packs an in-band handshake over conn, nil where the protocol has no
+// packets for it.
+func (l *Leg) carry(conn net.Conn, inBand bool) *carriedConn {
+	if !inBand || l.Dialect.Carrier == nil {
+		return nil
+	}
+	return &carriedConn{Conn: conn, carrier: l.Dialect.Carrier}
+}
+
+// Bare returns the connection on which the handshake of a client is due, in the place of
+// [Leg.BeginClient], for who speaks TLS by himself. Bytes that stand behind the go-ahead already are
+// ErrInjected. The leg is not to be used any more.
+func (l *Leg) Bare() (net.Conn, error) {
+	if l.r < l.w {
+		return nil, l.fail(dialect.Ready, ErrInjected)
+	}
+	l.Rest()
+	if carried := l.carry(l.Conn, !l.inside); carried != nil {
+		return carried, nil
+	}
+	return l.Conn, nil
 }
 
 // Injected returns how many bytes stood where the client's ClientHello must stand and were not one, as

@@ -118,13 +118,22 @@ func (l *Leg) Hear() (dialect.Message, error) {
 
 // Say writes a message in one Write. A kind for which the protocol has no words writes nothing.
 func (l *Leg) Say(m dialect.Message) error {
-	out := l.speech.Write(nil, m)
+	out := l.Words(m)
 	if len(out) == 0 {
 		return nil
 	}
-	l.show(l.we, m, out)
 	_, err := l.Conn.Write(out)
 	return err
+}
+
+// Words returns a message as our side says it, for the caller to write in its own way. The leg takes it
+// as said.
+func (l *Leg) Words(m dialect.Message) []byte {
+	out := l.speech.Write(nil, m)
+	if len(out) > 0 {
+		l.show(l.we, m, out)
+	}
+	return out
 }
 
 func (l *Leg) show(says dialect.Side, m dialect.Message, raw []byte) {

@@ -235,6 +235,7 @@ type Scheme struct {
 	Name     string
 	Port     uint16 // as assigned
 	Implicit bool   // TLS from the first byte (RFC 8314), not in-band
+	Open     bool   // strangers may work here: servers among themselves
 }
 
 // A Dialect is all that one protocol has to say about starting TLS.
@@ -285,6 +286,8 @@ type Dialect struct {
 	// Work is a first piece of work, as a client says it: what a server that demands TLS refuses. It is
 	// for probing, and harmless.
 	Work string
+	// Password says that Work holds one, so that a refusal may be a judgement of it.
+	Password bool
 	// Tried are the real peers, with their versions, that the tests put before and behind the gateway.
 	// Where there are none, only transcripts and specifications stand for it.
 	Tried []string

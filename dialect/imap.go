@@ -7,15 +7,16 @@ import (
 
 // IMAP is STARTTLS in IMAP4rev1 and IMAP4rev2. imap_caps.go has its capability lists and our words.
 var IMAP = Dialect{
-	Name:    "imap",
-	Spec:    "RFC 9051 §6.2.1",
-	Schemes: []Scheme{{Name: "imap", Port: 143}, {Name: "imaps", Port: 993, Implicit: true}},
-	Script:  script("G a C u R | a C"),
-	ALPN:    []string{"imap"},
-	Work:    "v LOGIN verify verify\r\n",
-	Tried:   []string{"Dovecot 2.3.19.1", "curl 7.88.1", "mbsync 1.4.4", "fetchmail 6.4.37", "OpenSSL 3.0", "GnuTLS 3.7.9"},
-	Limit:   64 << 10,
-	Speak:   func(we Side, inside bool) Speech { return speech{&imap{inside: inside}, we} },
+	Name:     "imap",
+	Spec:     "RFC 9051 §6.2.1",
+	Schemes:  []Scheme{{Name: "imap", Port: 143}, {Name: "imaps", Port: 993, Implicit: true}},
+	Script:   script("G a C u R | a C"),
+	ALPN:     []string{"imap"},
+	Work:     "v LOGIN verify verify\r\n",
+	Password: true,
+	Tried:    []string{"Dovecot 2.3.19.1", "curl 7.88.1", "mbsync 1.4.4", "fetchmail 6.4.37", "OpenSSL 3.0", "GnuTLS 3.7.9"},
+	Limit:    64 << 10,
+	Speak:    func(we Side, inside bool) Speech { return speech{&imap{inside: inside}, we} },
 }
 
 const (

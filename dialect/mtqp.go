@@ -11,7 +11,7 @@ import (
 var MTQP = Dialect{
 	Name:    "mtqp",
 	Spec:    "RFC 3887",
-	Schemes: []Scheme{{Name: "mtqp", Port: 1038}},
+	Schemes: []Scheme{{Name: "mtqp", Port: 1038, Open: true}},
 	Script:  script("G u R | G"),
 	Named:   true,
 	Fresh:   true,

@@ -12,7 +12,7 @@ var SMTP = Dialect{
 	Name: "smtp",
 	Spec: "RFC 3207",
 	Schemes: []Scheme{
-		{Name: "smtp", Port: 25}, {Name: "submission", Port: 587},
+		{Name: "smtp", Port: 25, Open: true}, {Name: "submission", Port: 587},
 		{Name: "smtps", Port: 465, Implicit: true}, {Name: "submissions", Port: 465, Implicit: true},
 	},
 	Script: script("G h C u R | h C"),
@@ -26,7 +26,7 @@ var SMTP = Dialect{
 var LMTP = Dialect{
 	Name:    "lmtp",
 	Spec:    "RFC 2033, RFC 3207",
-	Schemes: []Scheme{{Name: "lmtp", Port: 24}},
+	Schemes: []Scheme{{Name: "lmtp", Port: 24, Open: true}},
 	Script:  SMTP.Script,
 	Work:    SMTP.Work,
 	Tried:   []string{"Dovecot 2.3.19.1", "swaks 20201014", "OpenSSL 3.0"},

@@ -22,7 +22,7 @@ var XMPP = Dialect{
 var XMPPServer = Dialect{
 	Name:    "xmpp-server",
 	Spec:    XMPP.Spec,
-	Schemes: []Scheme{{Name: "xmpp-server", Port: 5269}, {Name: "xmpps-server", Port: 5270, Implicit: true}},
+	Schemes: []Scheme{{Name: "xmpp-server", Port: 5269, Open: true}, {Name: "xmpps-server", Port: 5270, Implicit: true}},
 	Script:  XMPP.Script,
 	ALPN:    []string{"xmpp-server"},
 	Fresh:   true,

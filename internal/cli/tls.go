@@ -71,15 +71,22 @@ func (v verification) clientTLS() (*tls.Config, error) {
 	if v.ca == "" {
 		return config, nil
 	}
-	pem, err := os.ReadFile(v.ca)
+	var err error
+	config.RootCAs, err = readRoots(v.ca)
+	return config, err
+}
+
+// readRoots reads the file of --ca.
+func readRoots(file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
 	if err != nil {
 		return nil, failed(fmt.Errorf("--ca: %w", err))
 	}
-	config.RootCAs = x509.NewCertPool()
-	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, failed(fmt.Errorf("--ca: no certificate in %s", v.ca))
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, failed(fmt.Errorf("--ca: no certificate in %s", file))
 	}
-	return config, nil
+	return roots, nil
 }
 
 // pairs joins --cert and --key flags: the keys stand in the order of the certificates, or in the same

@@ -156,8 +156,8 @@ func (p *probe) ready() ([]byte, error) {
 	for _, line := range p.Endpoint.Dialect.Script.Clear {
 		switch {
 		case line.Kind == dialect.Upgrade:
-			said := p.capture(dialect.Message{Kind: dialect.Upgrade, Name: "verify.invalid"})
-			if said == nil {
+			said := p.leg.Words(dialect.Message{Kind: dialect.Upgrade, Name: "verify.invalid"})
+			if len(said) == 0 {
 				return nil, errNone
 			}
 			return said, nil
@@ -172,26 +172,6 @@ func (p *probe) ready() ([]byte, error) {
 		}
 	}
 	return nil, errNone
-}
-
-// capture returns how the leg says m, and lets it think that it was said.
-func (p *probe) capture(m dialect.Message) []byte {
-	wire, said := p.leg.Conn, &recorder{Conn: p.leg.Conn}
-	p.leg.Conn = said
-	p.leg.Say(m)
-	p.leg.Conn = wire
-	return said.heard
-}
-
-// recorder keeps what is written.
-type recorder struct {
-	net.Conn
-	heard []byte
-}
-
-func (r *recorder) Write(p []byte) (int, error) {
-	r.heard = append(r.heard, p...)
-	return len(p), nil
 }
 
 // await hears until a message of the kind has come and its answer is whole.

@@ -1,0 +1,204 @@
+// Package check tells the truth about somebody's TLS: it asks a service, or a whole mail domain, and
+// says what was found as findings.
+//
+// # How it looks
+//
+// One honest session first, then conversations that leave the straight road of the dialect's script,
+// then ClientHellos made by hand. Each conversation is a row: an edit of the script, and a judge that
+// reads what was heard. Rows know dialects and no protocols; what only one protocol has is in a file
+// named after it.
+//
+// # How it behaves
+//
+// To an address there is one connection at a time, and a budget of them for the whole check. A server
+// that puts us off (421, a greeting that is a refusal, a tarpit, a connection that is closed before a
+// word) is slowed down for and come back to; if it goes on so, what could not be asked is
+// [finding.NotTestable], which is never the same as "no TLS".
+//
+// Nothing here needs an account, delivers mail, or guesses passwords. See [Config] for what is sent.
+package check
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"starttls"
+	"starttls/internal/finding"
+)
+
+// A Config says how to check. The zero Config is good.
+type Config struct {
+	// Name is how we call ourselves. If empty, "localhost".
+	Name string
+	// Depth is how much is asked. If zero, Full.
+	Depth Depth
+	// Budget is the most connections to one address. If zero, 20.
+	Budget int
+	// Gap is the least time between two connections to one address. If zero, none: they follow one
+	// another as fast as the server answers.
+	Gap time.Duration
+	// Timeout bounds each conversation. If zero, ten seconds.
+	Timeout time.Duration
+	// Patience is how long to wait, once for each conversation, when a server puts us off. If zero,
+	// five seconds. If negative, nobody is come back to.
+	Patience time.Duration
+	// Roots are the authorities that clients trust. If nil, the system's.
+	Roots *x509.CertPool
+	// Standards judge what was found. If nil, RFC 9325.
+	Standards []finding.Standard
+	// Dial opens connections. If nil, that of a net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Addresses looks hosts up. If nil, the system does.
+	Addresses func(ctx context.Context, host string) ([]string, error)
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+	// Tell, if not nil, is told each finding as it comes; service is nil for the target as a whole. It
+	// must not keep service, and may be called by several goroutines if several targets are checked.
+	Tell func(target string, service *finding.Service, f finding.Finding)
+}
+
+// A Depth is how much is asked of a service.
+type Depth uint8
+
+// The depths.
+const (
+	Full  Depth = iota // everything that fits the budget
+	Quick              // the honest session and what follows from it: one connection
+)
+
+// A Checker checks targets, several at once if it is asked to, with one conversation at a time for each
+// address.
+type Checker struct {
+	config Config
+	mu     sync.Mutex
+	busy   map[string]*turn // by address
+}
+
+// New returns a checker.
+func New(config Config) *Checker {
+	if config.Name == "" {
+		config.Name = "localhost"
+	}
+	if config.Budget == 0 {
+		config.Budget = 20
+	}
+	if config.Timeout == 0 {
+		config.Timeout = 10 * time.Second
+	}
+	if config.Patience == 0 {
+		config.Patience = 5 * time.Second
+	}
+	if config.Dial == nil {
+		config.Dial = new(net.Dialer).DialContext
+	}
+	if config.Addresses == nil {
+		config.Addresses = net.DefaultResolver.LookupHost
+	}
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	if config.Standards == nil {
+		standard, err := finding.StandardByID("rfc9325")
+		if err != nil {
+			panic(err) // it is compiled in
+		}
+		config.Standards = []finding.Standard{standard}
+	}
+	return &Checker{config: config, busy: map[string]*turn{}}
+}
+
+func (c *Checker) now() time.Time { return c.config.Now() }
+
+// A Target is what is to be checked.
+type Target struct {
+	Text     string            // as given
+	Endpoint starttls.Endpoint // of a service
+	Match    string            // the name that the certificate must be for; if empty, the endpoint's host
+}
+
+// ParseTarget reads a target: a URL such as imap://mail.example.org, with match=NAME if the certificate
+// is to be for another name than the host.
+func ParseTarget(text string) (Target, error) {
+	if !strings.Contains(text, ":") {
+		return Target{}, fmt.Errorf("%s: meant is a URL such as smtp://%s", text, text)
+	}
+	e, err := starttls.ParseEndpoint(text, "match")
+	if err != nil {
+		return Target{}, err
+	}
+	t := Target{Text: text, Endpoint: e, Match: e.Options.Get("match")}
+	if t.Match == "" {
+		t.Match = e.Host
+	}
+	return t, nil
+}
+
+// Check checks one target. It fails only when ctx ends; whatever else befalls is in the result.
+func (c *Checker) Check(ctx context.Context, t Target) (*finding.Result, error) {
+	r := &finding.Result{Schema: finding.Schema, Target: t.Text, Started: c.now(), Services: []finding.Service{}, Findings: []finding.Finding{}}
+	addresses, err := c.addresses(ctx, t.Endpoint)
+	if err != nil {
+		r.Services = append(r.Services, finding.Service{
+			URL: t.Endpoint.String(), Host: t.Match, Protocol: t.Endpoint.Dialect.Name, Implicit: t.Endpoint.Implicit,
+			Outcome: finding.Unreachable, Why: err.Error(), Findings: []finding.Finding{},
+		})
+	}
+	for _, address := range addresses {
+		r.Services = append(r.Services, c.service(ctx, t, address))
+	}
+	r.Seconds = c.now().Sub(r.Started).Seconds()
+	r.Settle()
+	return r, ctx.Err()
+}
+
+// addresses returns where the endpoint is, for dialling: every address of its host.
+func (c *Checker) addresses(ctx context.Context, e starttls.Endpoint) (all []string, err error) {
+	if e.Network == "unix" || net.ParseIP(e.Host) != nil {
+		return []string{e.Address}, nil
+	}
+	ips, err := c.config.Addresses(ctx, e.Host)
+	if err != nil {
+		return nil, err
+	}
+	_, port, err := net.SplitHostPort(e.Address)
+	for _, ip := range ips {
+		all = append(all, net.JoinHostPort(ip, port))
+	}
+	return all, err
+}
+
+// service checks the service at one address.
+func (c *Checker) service(ctx context.Context, t Target, address string) finding.Service {
+	from := c.now()
+	v := &visit{Checker: c, endpoint: t.Endpoint, match: t.Match, address: address, target: t.Text, parts: map[string][]part{}}
+	v.service = finding.Service{
+		URL: t.Endpoint.String(), Host: t.Match, Address: address, Protocol: t.Endpoint.Dialect.Name,
+		Implicit: t.Endpoint.Implicit, Findings: []finding.Finding{},
+	}
+	turn := c.take(address)
+	defer c.give(address, turn)
+	v.run(ctx)
+	v.service.Times.All = milliseconds(c.now().Sub(from))
+	return v.service
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// tlsConfig is the configuration of an honest handshake: nothing is verified, everything is judged.
+func (v *visit) tlsConfig() *tls.Config {
+	config := &tls.Config{ServerName: v.match, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10}
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		config.CipherSuites = append(config.CipherSuites, suite.ID)
+	}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		v.asked = true
+		return &tls.Certificate{}, nil
+	}
+	return config
+}

@@ -1,0 +1,83 @@
+package check
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"starttls/dialect"
+	"starttls/internal/finding"
+)
+
+// describe fills in what the honest session tells of the service.
+func (v *visit) describe(t *talk) {
+	s := &v.service
+	at := func(i int) float64 { return milliseconds(t.times[i]) }
+	s.Times = finding.Times{Connect: at(tConnect), Greeting: at(tGreeting), Upgrade: at(tUpgrade), Handshake: at(tHandshake)}
+	if !v.endpoint.Implicit {
+		s.Clear = wordsOf(&t.heard.Greeting, &t.heard.Caps)
+		s.Clear.Offer, s.Clear.Mechanisms, s.Clear.Name = t.heard.Offer.String(), t.heard.Mechs, t.heard.Name
+	}
+	if t.state == nil {
+		return
+	}
+	if caps := insideCaps(t); caps != nil {
+		var greeting dialect.Message
+		if len(t.first) > 0 {
+			greeting = t.first[0]
+		}
+		s.Inside = wordsOf(&greeting, caps)
+		s.Inside.Offer, s.Inside.Mechanisms, s.Inside.Name = caps.Offer.String(), caps.Mechs, caps.Name
+	}
+	s.TLS = &finding.TLS{
+		Version: tls.VersionName(t.state.Version), Suite: tls.CipherSuiteName(t.state.CipherSuite),
+		ALPN: t.state.NegotiatedProtocol,
+	}
+	if t.state.CurveID != 0 {
+		s.TLS.Group = t.state.CurveID.String()
+	}
+}
+
+// wordsOf returns what a server says of itself.
+func wordsOf(greeting, caps *dialect.Message) *finding.Words {
+	w := &finding.Words{Capabilities: capabilities(caps.Raw)}
+	if len(greeting.Raw) > 0 {
+		w.Greeting = finding.Quote(greeting.Raw)
+	}
+	return w
+}
+
+// code is what stands before each line of many lists.
+var code = regexp.MustCompile(`^\d{3}[ -]`)
+
+// capabilities cuts a list: its lines, or its words if it is one line. A list that is no text has none.
+func capabilities(raw []byte) (all []string) {
+	for _, b := range raw {
+		if b >= 0x7f || b < ' ' && b != '\r' && b != '\n' && b != '\t' {
+			return nil
+		}
+	}
+	lines := strings.Split(strings.TrimRight(string(raw), "\r\n"), "\n")
+	if len(lines) == 1 {
+		lines = strings.Fields(lines[0])
+	}
+	for _, line := range lines {
+		line = strings.TrimSpace(code.ReplaceAllString(strings.TrimSpace(line), ""))
+		if line != "" && line != "*" && line != "." {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// cutOff reports whether the connection died under the handshake, without an alert.
+func cutOff(t *talk) bool {
+	var network net.Error
+	return errors.Is(t.err, io.EOF) || errors.Is(t.err, io.ErrUnexpectedEOF) || errors.Is(t.err, syscall.ECONNRESET) ||
+		errors.Is(t.err, context.DeadlineExceeded) || errors.As(t.err, &network) && network.Timeout()
+}

@@ -1,0 +1,79 @@
+package check
+
+import (
+	"errors"
+	"regexp"
+
+	"starttls"
+	"starttls/dialect"
+	"starttls/internal/finding"
+)
+
+// mailRows are conversations that only mail has.
+var mailRows = []row{
+	{ids: []string{"strip.hello-refused"}, edit: oldHello, judge: judgeOldHello, quiet: true},
+}
+
+// oldHello says HELO to a server that refused EHLO.
+func oldHello(v *visit) (edit, bool) {
+	refusal, ok := errors.AsType[*starttls.Error](v.honest.road)
+	refused := ok && errors.Is(refusal, starttls.ErrRefused) && refusal.At == dialect.Caps
+	return edit{before: []string{"HELO " + v.config.Name + "\r\n"}, short: true, anyway: true}, refused && odds[v.endpoint.Dialect.Name].work != nil
+}
+
+func judgeOldHello(v *visit, t *talk) {
+	if len(t.answers) == 0 || len(t.answers[0]) == 0 {
+		return
+	}
+	if m := t.answers[0][0]; m.Kind != dialect.No {
+		v.signed("strip.hello-refused", "EHLO: "+cause(v.honest)+"; HELO: "+finding.Quote(m.Raw))
+	}
+}
+
+// odds are what only some protocols have, by the dialect's name.
+var odds = map[string]odd{"smtp": mailOdd, "lmtp": mailOdd}
+
+// An odd is what a protocol adds to the row of the first work.
+type odd struct {
+	work  func(*edit)
+	judge func(*visit, *talk)
+}
+
+// mailOdd offers a login without giving one, begins a transaction, and goes on with it inside TLS.
+var mailOdd = odd{
+	work: func(e *edit) {
+		e.short = false
+		e.before = append([]string{"AUTH PLAIN\r\n", "*\r\n"}, e.before...)
+		e.inside = append(e.inside, dialect.Message{Kind: dialect.Secret, Raw: []byte("RCPT TO:<postmaster>\r\n")})
+	},
+	judge: judgeMailState,
+}
+
+// judged are the answers to RCPT by which a recipient was looked at, so that the transaction was known.
+var judged = regexp.MustCompile(`^(2\d\d|4\d\d|55[0-4])`)
+
+func judgeMailState(v *visit, t *talk) {
+	answer := func(all [][]dialect.Message, i int) string {
+		if i >= len(all) || len(all[i]) == 0 {
+			return ""
+		}
+		return string(all[i][len(all[i])-1].Raw)
+	}
+	const login, state = "clear.login-before-tls", "clear.state-kept"
+	if begun := answer(t.answers, 0); regexp.MustCompile("^334").MatchString(begun) {
+		v.say(login, finding.Insufficient, "a login is begun in the clear: %s", finding.Quote([]byte(begun)))
+	}
+	mail, rcpt := answer(t.answers, 2), answer(t.inside, 0)
+	switch {
+	case !regexp.MustCompile("^250").MatchString(mail):
+		v.say(state, finding.Good, "no transaction is begun in the clear: %s", finding.Quote([]byte(mail)))
+	case errors.Is(t.err, errRefused):
+		v.say(state, finding.Good, "the upgrade is refused within a transaction: %s", finding.Quote(t.ready.Raw))
+	case rcpt == "":
+		v.say(state, finding.NotTestable, "%s", cause(t))
+	case judged.MatchString(rcpt):
+		v.say(state, finding.Insufficient, "MAIL was said in the clear, and RCPT inside TLS is answered by %s", finding.Quote([]byte(rcpt)))
+	default:
+		v.say(state, finding.Good, "%s", finding.Quote([]byte(rcpt)))
+	}
+}

@@ -1,0 +1,299 @@
+package check
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"starttls"
+	"starttls/dialect"
+)
+
+// An edit is how one conversation leaves the straight road of its dialect's script. The zero edit goes
+// it: up to the upgrade, TLS, goodbye.
+type edit struct {
+	before []string                      // said before the upgrade, one by one
+	short  bool                          // and nothing after that
+	anyway bool                          // go on although the server does not know the hello
+	mangle []func(upgrade []byte) []byte // the upgrade, said wrongly, one by one while it is refused
+	glue   []byte                        // stands behind the upgrade
+	apart  bool                          // glue is in a segment of its own
+	rush   bool                          // hello, upgrade and glue are one segment
+	config func(*tls.Config)             // changes the handshake
+	bare   func(net.Conn) error          // takes the place of the handshake
+	inside []dialect.Message             // said inside TLS, one by one
+}
+
+// A talk is what was heard in one conversation. How far it came is told by stage.
+type talk struct {
+	heard   starttls.Heard
+	road    error               // of the way to the upgrade, ErrNotOffered included
+	answers [][]dialect.Message // to edit.before
+	mangled []dialect.Message   // answers to edit.mangle
+	ready   dialect.Message     // the answer to the upgrade
+	state   *tls.ConnectionState
+	first   []dialect.Message // said inside TLS before we spoke
+	inside  [][]dialect.Message
+	last    []dialect.Kind // after our goodbye: the kinds of what was said to the end
+	stage   stage
+	err     error // that ended it before its time
+	times   [4]time.Duration
+}
+
+// A stage is how far a conversation came.
+type stage uint8
+
+const (
+	dialled stage = iota
+	greeted       // the road up to the upgrade is gone
+	asked         // the upgrade is said
+	goAhead       // the server has said go
+	secured       // TLS has begun
+	left          // and the goodbye was said
+)
+
+// Indices of talk.times.
+const (
+	tConnect = iota
+	tGreeting
+	tUpgrade
+	tHandshake
+)
+
+// maxAnswers bounds what a server may say to one question.
+const maxAnswers = 100
+
+// A conversation is a talk while it goes on.
+type conversation struct {
+	talk
+	*visit
+	edit edit
+	conn net.Conn
+	leg  *starttls.Leg
+	from time.Time
+}
+
+// run has the whole conversation. What it fails with is in talk.err.
+func (c *conversation) run(ctx context.Context) {
+	c.leg = starttls.NewLeg(c.conn, c.endpoint.Dialect, dialect.Client, c.endpoint.Implicit)
+	steps := []func(context.Context) error{c.approach, c.before, c.upgrade, c.handshake, c.within, c.leave}
+	if c.endpoint.Implicit {
+		steps = steps[3:]
+	}
+	for _, step := range steps {
+		if c.err = step(ctx); c.err != nil {
+			return
+		}
+	}
+}
+
+func (c *conversation) mark(i int) { c.times[i] = c.now().Sub(c.from) }
+
+// approach goes the road up to the upgrade.
+func (c *conversation) approach(context.Context) error {
+	if c.edit.rush {
+		rush := &rushConn{Conn: c.conn, all: c.rush()}
+		c.leg.Conn = rush
+		defer func() { c.leg.Conn, c.edit.rush = c.conn, rush.said }()
+	}
+	c.leg.Show = func(says dialect.Side, _ dialect.Message, _ []byte) {
+		if says == dialect.Server && c.times[tGreeting] == 0 {
+			c.mark(tGreeting)
+		}
+	}
+	c.heard, c.road = c.leg.Approach(c.calls())
+	c.heard.Caps.Raw, c.heard.Greeting.Raw = slices.Clone(c.heard.Caps.Raw), slices.Clone(c.heard.Greeting.Raw)
+	switch {
+	case errors.Is(c.road, starttls.ErrNotOffered):
+	case c.road != nil && !(c.edit.anyway && errors.Is(c.road, starttls.ErrRefused)):
+		return c.road
+	}
+	c.stage = greeted
+	return nil
+}
+
+// before says what is to be said before the upgrade.
+func (c *conversation) before(context.Context) error {
+	for _, words := range c.edit.before {
+		answer, err := c.ask(dialect.Message{Kind: dialect.Secret, Raw: []byte(words)})
+		c.answers = append(c.answers, answer)
+		if err != nil {
+			return err
+		}
+	}
+	if c.edit.short {
+		return errDone
+	}
+	return nil
+}
+
+// ask says m and hears the answer. Messages are copies.
+func (c *conversation) ask(m dialect.Message) (answer []dialect.Message, err error) {
+	if err := c.leg.Say(m); err != nil {
+		return nil, err
+	}
+	return c.hear(func(dialect.Message) bool { return !c.leg.Pending() }, c.leg.Pending())
+}
+
+// hear collects messages until the last of them.
+func (c *conversation) hear(last func(dialect.Message) bool, any bool) (all []dialect.Message, err error) {
+	for any {
+		m, err := c.leg.Hear()
+		if err != nil {
+			return all, err
+		}
+		m.Raw = slices.Clone(m.Raw)
+		if all = append(all, m); last(m) {
+			break
+		}
+		if len(all) >= maxAnswers {
+			return all, starttls.ErrTooLong
+		}
+	}
+	return all, nil
+}
+
+// upgrade asks for TLS, as the edit has it, and hears the answer.
+func (c *conversation) upgrade(context.Context) error {
+	for _, mangle := range c.edit.mangle {
+		m, err := c.askUpgrade(mangle)
+		if err != nil {
+			return err
+		}
+		c.mangled = append(c.mangled, m)
+		if m.Kind == dialect.Ready {
+			c.stage = goAhead
+			return errMangled
+		}
+	}
+	if len(c.edit.mangle) > 0 {
+		return errDone
+	}
+	var err error
+	if c.ready, err = c.askUpgrade(nil); err != nil {
+		return err
+	}
+	c.mark(tUpgrade)
+	if c.ready.Kind != dialect.Ready && c.endpoint.Dialect.Script.Acknowledged() {
+		return errRefused
+	}
+	c.stage = goAhead
+	return nil
+}
+
+// How a conversation ends where there is nothing more to say.
+var (
+	errRefused = errors.New("the upgrade is refused")
+	errMangled = errors.New("the server goes ahead")
+	errDone    = errors.New("all is said")
+)
+
+// askUpgrade says the upgrade, mangled if that is not nil, and hears the answer if there is one.
+func (c *conversation) askUpgrade(mangle func([]byte) []byte) (ready dialect.Message, err error) {
+	words := c.leg.Words(dialect.Message{Kind: dialect.Upgrade, Name: c.calls()})
+	if len(words) == 0 {
+		return ready, starttls.ErrNotOffered
+	}
+	c.stage = asked
+	switch {
+	case mangle != nil:
+		words = mangle(words)
+	case c.edit.rush:
+		words = nil // they are there already
+	case !c.edit.apart:
+		words = append(words, c.edit.glue...)
+	}
+	if _, err := c.conn.Write(words); err != nil {
+		return ready, err
+	}
+	if mangle == nil && c.edit.apart {
+		if _, err := c.conn.Write(c.edit.glue); err != nil {
+			return ready, err
+		}
+	}
+	if !c.endpoint.Dialect.Script.Acknowledged() {
+		return ready, nil
+	}
+	answer, err := c.hear(func(m dialect.Message) bool { return m.Kind == dialect.Ready || !c.leg.Pending() }, true)
+	if len(answer) > 0 {
+		ready = answer[len(answer)-1]
+	}
+	return ready, err
+}
+
+// handshake begins TLS.
+func (c *conversation) handshake(ctx context.Context) error {
+	if c.edit.bare != nil {
+		if len(c.edit.glue) > 0 { // it is a ClientHello, and what stands behind the go-ahead its answer
+			return c.edit.bare(&restConn{Conn: c.conn, rest: c.leg.Rest()})
+		}
+		conn, err := c.leg.Bare()
+		if err != nil {
+			return err
+		}
+		return c.edit.bare(conn)
+	}
+	config := c.tlsConfig()
+	if c.edit.config != nil {
+		c.edit.config(config)
+	}
+	conn, err := c.leg.BeginClient(ctx, config)
+	if err != nil {
+		return err
+	}
+	state := conn.ConnectionState()
+	c.state, c.stage = &state, secured
+	c.mark(tHandshake)
+	return nil
+}
+
+// within says what is to be said inside TLS.
+func (c *conversation) within(context.Context) (err error) {
+	if script := c.endpoint.Dialect.Script; script.ServerFirstInside() && !c.endpoint.Dialect.Again || c.endpoint.Implicit && script.ServerFirst() {
+		if c.first, err = c.hear(func(m dialect.Message) bool { return !c.leg.Pending() }, true); err != nil {
+			return err
+		}
+	}
+	for _, m := range c.edit.inside {
+		answer, err := c.ask(m)
+		c.inside = append(c.inside, answer)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leave says goodbye, and hears everything that is said before the end. Whoever has executed what was
+// not said inside TLS has answered it by then.
+func (c *conversation) leave(context.Context) error {
+	c.stage = left
+	bye := c.leg.Words(dialect.Message{Kind: dialect.Bye})
+	if len(bye) == 0 {
+		c.closeWrite()
+	} else if _, err := c.leg.Conn.Write(bye); err != nil {
+		return err
+	}
+	for range maxAnswers {
+		m, err := c.leg.Hear()
+		switch {
+		case errors.Is(err, dialect.ErrNoise):
+			c.last = append(c.last, noise)
+			return nil
+		case err != nil:
+			return nil // the end
+		}
+		c.last = append(c.last, m.Kind)
+		if m.Kind == dialect.Bye && !c.leg.Pending() {
+			return nil
+		}
+		if m.Kind != dialect.Bye && !c.leg.Pending() {
+			c.closeWrite() // it has not understood, and will not hang up on its own
+		}
+	}
+	return fmt.Errorf("inside TLS: %w", starttls.ErrTooLong)
+}

@@ -1,0 +1,187 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"starttls"
+	"starttls/dialect"
+	"starttls/internal/finding"
+)
+
+// A visit is the check of one service at one address.
+type visit struct {
+	*Checker
+	endpoint starttls.Endpoint
+	match    string
+	address  string
+	target   string
+	service  finding.Service
+	honest   *talk         // the honest session
+	control  *talk         // one that goes the straight road to its end, for comparison
+	asked    bool          // a client certificate was asked for
+	ended    time.Time     // the last conversation
+	gap      time.Duration // grown when the server puts us off
+	parts    map[string][]part
+}
+
+// turn is whose turn it is at an address.
+type turn struct {
+	sync.Mutex
+	waiting int
+}
+
+// take waits until nobody else talks to the address.
+func (c *Checker) take(address string) *turn {
+	c.mu.Lock()
+	t := c.busy[address]
+	if t == nil {
+		t = &turn{}
+		c.busy[address] = t
+	}
+	t.waiting++
+	c.mu.Unlock()
+	t.Lock()
+	return t
+}
+
+func (c *Checker) give(address string, t *turn) {
+	t.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t.waiting--; t.waiting == 0 {
+		delete(c.busy, address)
+	}
+}
+
+// errBudget ends what would need one connection more than are allowed.
+var errBudget = errors.New("no connection is left of the budget")
+
+// A busyError is a server that puts us off.
+type busyError struct{ why string }
+
+func (e busyError) Error() string { return "the server puts us off: " + e.why }
+
+// talk has one conversation, and comes back once if the server puts us off. Its error is errBudget, a
+// busyError, the context's, or that of dialling; whatever befell later is in the talk.
+func (v *visit) talk(ctx context.Context, e edit) (*talk, error) {
+	t, err := v.once(ctx, e)
+	if _, busy := errors.AsType[busyError](err); !busy || v.config.Patience < 0 {
+		return t, err
+	}
+	v.gap = max(v.gap, v.config.Patience)
+	return v.once(ctx, e)
+}
+
+func (v *visit) once(ctx context.Context, e edit) (*talk, error) {
+	if v.service.Connections >= v.config.Budget {
+		return nil, errBudget
+	}
+	if err := wait(ctx, v.ended.Add(max(v.gap, v.config.Gap)).Sub(v.now())); err != nil {
+		return nil, err
+	}
+	v.service.Connections++
+	defer func() { v.ended = v.now() }()
+	ctx, cancel := context.WithTimeout(ctx, v.config.Timeout)
+	defer cancel()
+	c := &conversation{visit: v, edit: e, from: v.now()}
+	var err error
+	if c.conn, err = v.config.Dial(ctx, v.endpoint.Network, v.address); err != nil {
+		if v.honest != nil { // it was there a moment ago
+			return nil, busyError{err.Error()}
+		}
+		return nil, err
+	}
+	defer c.conn.Close()
+	defer context.AfterFunc(ctx, func() { c.conn.Close() })()
+	c.mark(tConnect)
+	c.run(ctx)
+	if why := c.putOff(ctx); why != "" {
+		return nil, busyError{why}
+	}
+	return &c.talk, nil
+}
+
+// wait waits, unless ctx ends before.
+func wait(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// putOff returns why the server does not want to talk with us now, if it does not: a refusal in the
+// place of a greeting, a hello that is answered with "come again", a goodbye, an end or silence before
+// the first word.
+func (c *conversation) putOff(ctx context.Context) string {
+	if c.stage > dialled || c.endpoint.Implicit {
+		return ""
+	}
+	refusal, _ := errors.AsType[*starttls.Error](c.err)
+	switch {
+	case refusal == nil:
+		return ""
+	case errors.Is(c.err, starttls.ErrRefused) && (refusal.At == dialect.Greeting && refusal.Reason != dialect.NotNow || refusal.Temporary() || refusal.Gone):
+		return finding.Quote([]byte(refusal.Text))
+	case ctx.Err() != nil:
+		return fmt.Sprintf("no %s in %s", refusal.At, c.config.Timeout)
+	case errors.Is(c.err, io.EOF), !errors.Is(c.err, starttls.ErrRefused) && !errors.Is(c.err, starttls.ErrNoise) && !errors.Is(c.err, starttls.ErrTooLong):
+		return "it hangs up where a " + refusal.At.String() + " is due"
+	}
+	return ""
+}
+
+// calls returns the name that we say: our own, or the server's where that is asked for.
+func (v *visit) calls() string {
+	if v.endpoint.Dialect.Named {
+		return v.match
+	}
+	return v.config.Name
+}
+
+// A part is what one row says of a finding, which may be made of several.
+type part struct {
+	verdict  finding.Verdict
+	evidence string
+}
+
+// say notes what a row has found. The finding is told when its last row is done.
+func (v *visit) say(id string, verdict finding.Verdict, format string, args ...any) {
+	v.parts[id] = append(v.parts[id], part{verdict, fmt.Sprintf(format, args...)})
+}
+
+// settle makes a finding of what was said of it: the worst verdict, with its first evidence. What some
+// row could test is not untestable.
+func (v *visit) settle(id string) {
+	said := v.parts[id]
+	if len(said) == 0 {
+		return
+	}
+	delete(v.parts, id)
+	worst := said[0]
+	for _, p := range said[1:] {
+		if p.verdict.Worse(worst.verdict) {
+			worst = p
+		}
+	}
+	v.found(finding.New(id, worst.verdict, worst.evidence))
+}
+
+// found keeps a finding and tells it.
+func (v *visit) found(f finding.Finding) {
+	v.service.Findings = append(v.service.Findings, f)
+	if v.config.Tell != nil {
+		v.config.Tell(v.target, &v.service, f)
+	}
+}

@@ -1,0 +1,135 @@
+package finding
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestCatalogueIsWhole(t *testing.T) {
+	id := regexp.MustCompile(`^(clear|strip|tls|cert|mail)\.[a-z0-9-]+$`)
+	seen := map[string]bool{}
+	for _, e := range Catalogue() {
+		switch {
+		case !id.MatchString(e.ID):
+			t.Errorf("%s is not an id", e.ID)
+		case seen[e.ID]:
+			t.Errorf("%s is there twice", e.ID)
+		case e.Title == "" || e.Means == "" || !slices.Contains(Severities, e.Stake) || len(e.Clauses) == 0:
+			t.Errorf("%s lacks something", e.ID)
+		case strings.HasPrefix(e.ID, "strip.") != (e.Evidence != ""):
+			t.Errorf("%s: a grade is for stripping, and every stripping has one", e.ID)
+		}
+		seen[e.ID] = true
+	}
+	for id, kinds := range judgedBy {
+		if !seen[id] || len(kinds) == 0 {
+			t.Errorf("%s is judged and not in the catalogue", id)
+		}
+	}
+}
+
+// TestDocumentIsTheCatalogue: docs/findings.md is made by
+// "starttls check --explain all --format markdown".
+func TestDocumentIsTheCatalogue(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "findings.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text) != Markdown() {
+		t.Error("docs/findings.md is not what the catalogue says; make it anew")
+	}
+}
+
+func TestWorstOf(t *testing.T) {
+	if got := Worst([]Finding{{Verdict: Good}, {Verdict: PhaseOut}, {Verdict: NotTestable}}); got != PhaseOut {
+		t.Error(got)
+	}
+	if got := Worst(nil); got != NotApplicable {
+		t.Error(got)
+	}
+}
+
+func TestPeersWordsAreQuotedAndCut(t *testing.T) {
+	if got := Quote([]byte("\x1b[31m" + strings.Repeat("A", 1000))); strings.Contains(got, "\x1b") || len(got) > 200 {
+		t.Error(got)
+	}
+	if f := New("clear.offer", Good, strings.Repeat("é", 1000)); len(f.Evidence) > longest+10 {
+		t.Error(len(f.Evidence))
+	}
+}
+
+func TestStandardsJudge(t *testing.T) {
+	for _, row := range []struct {
+		standard string
+		fact     Fact
+		want     Verdict
+	}{
+		{"rfc9325", Fact{"version", "TLS 1.0"}, Insufficient},
+		{"rfc9325", Fact{"version", "TLS 1.3"}, Good},
+		{"rfc9325", Fact{"dh-bits", "1024"}, Insufficient},
+		{"rfc9325", Fact{"dh-bits", "2048"}, Good},
+		{"ncsc-nl", Fact{"rsa-bits", "2048"}, PhaseOut},
+		{"ncsc-nl", Fact{"rsa-bits", "3072"}, Good},
+		{"ncsc-nl", Fact{"suite", "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384"}, PhaseOut},
+		{"ncsc-nl", Fact{"suite", "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA"}, Insufficient},
+		{"ncsc-nl", Fact{"suite", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"}, Sufficient},
+		{"ncsc-nl", Fact{"suite", "TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8"}, Insufficient},
+		{"mozilla-modern", Fact{"version", "TLS 1.2"}, Insufficient},
+		{"mozilla-intermediate", Fact{"certificate-days", "365"}, Sufficient},
+		{"mozilla-intermediate", Fact{"certificate-days", "90"}, Good},
+		{"mozilla-intermediate", Fact{"suite", "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256"}, Insufficient},
+		{"bsi", Fact{"rsa-bits", "2048"}, Insufficient},
+		{"bsi", Fact{"group", "X25519MLKEM768"}, Good},
+	} {
+		s, err := StandardByID(row.standard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		judged := s.Judge([]Fact{row.fact}).Judged
+		if len(judged) == 0 || judged[0].Verdict != row.want || judged[0].Clause == "" {
+			t.Errorf("%s of %v: %v, want %s", row.standard, row.fact, judged, row.want)
+		}
+	}
+}
+
+// TestAbsenceIsJudgedWhereItWasLookedFor: a standard that wants TLS 1.3 says so only of a service whose
+// versions are known.
+func TestAbsenceIsJudgedWhereItWasLookedFor(t *testing.T) {
+	s, err := StandardByID("rfc9325")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Judge([]Fact{{"version", "TLS 1.2"}}); got.Verdict != Sufficient {
+		t.Errorf("TLS 1.2 alone: %+v", got)
+	}
+	if got := s.Judge(nil); len(got.Judged) != 0 {
+		t.Errorf("nothing known: %+v", got)
+	}
+}
+
+func TestStandardsAreWhole(t *testing.T) {
+	for _, s := range Standards {
+		if s.Name == "" || s.Edition == "" || s.Source == "" {
+			t.Errorf("%s lacks something", s.ID)
+		}
+		for _, r := range s.Rules {
+			if r.Fact == "" || r.Clause == "" || !slices.Contains(Verdicts, r.Verdict) {
+				t.Errorf("%s: %+v lacks something", s.ID, r)
+			}
+		}
+	}
+}
+
+func TestExplainFitsATerminal(t *testing.T) {
+	for _, e := range Catalogue() {
+		for line := range strings.Lines(e.Explain()) {
+			if len(line) > 140 { // a line to change is not broken
+				t.Errorf("%s: %d columns: %s", e.ID, len(line), line)
+			}
+		}
+	}
+}

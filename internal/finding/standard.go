@@ -1,0 +1,134 @@
+package finding
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Fact is one thing that TLS was seen to do: {"version", "TLS 1.2"}, {"rsa-bits", "2048"}.
+type Fact struct {
+	Kind  string `json:"kind"`
+	Value string `json:"value"`
+}
+
+// A Standard judges facts. Its file is data: an edition and rules, each with its clause.
+type Standard struct {
+	ID      string `json:"id"` // "rfc9325", for --standard
+	Name    string `json:"name"`
+	Edition string `json:"edition"`
+	Source  string `json:"source"`
+	Rules   []Rule `json:"rules"`
+}
+
+// A Rule gives a verdict to some facts of one kind. Of those of a kind the first that matches counts.
+type Rule struct {
+	Fact string `json:"fact"`
+	// Match are values, in which "*" stands for anything. None match all.
+	Match []string `json:"match,omitempty"`
+	// Least, if not zero, is the least number that matches.
+	Least float64 `json:"least,omitempty"`
+	// Most, if not zero, is the greatest number that matches.
+	Most float64 `json:"most,omitempty"`
+	// Absent judges the absence of every fact that matches, where the kind was looked at.
+	Absent  bool    `json:"absent,omitempty"`
+	Verdict Verdict `json:"verdict"`
+	Clause  string  `json:"clause"`
+}
+
+// A Judgement is what a standard says of a fact.
+type Judgement struct {
+	Standard string  `json:"standard"`
+	Fact     Fact    `json:"fact"`
+	Verdict  Verdict `json:"verdict"`
+	Clause   string  `json:"clause"`
+}
+
+// A Standing is how a service stands in one standard.
+type Standing struct {
+	Standard string      `json:"standard"` // its id
+	Name     string      `json:"name"`
+	Edition  string      `json:"edition"`
+	Verdict  Verdict     `json:"verdict"` // the worst
+	Judged   []Judgement `json:"judged"`
+}
+
+//go:embed standards/*.json
+var standardFiles embed.FS
+
+// Standards are those that the program knows, by id in order.
+var Standards = readStandards()
+
+func readStandards() (all []Standard) {
+	files, err := fs.Glob(standardFiles, "standards/*.json")
+	if err != nil {
+		panic(err)
+	}
+	for _, file := range files {
+		text, err := standardFiles.ReadFile(file)
+		if err != nil {
+			panic(err)
+		}
+		var s Standard
+		if err := json.Unmarshal(text, &s); err != nil {
+			panic(file + ": " + err.Error())
+		}
+		s.ID = strings.TrimSuffix(path.Base(file), ".json")
+		all = append(all, s)
+	}
+	return all
+}
+
+// StandardByID finds a standard.
+func StandardByID(id string) (Standard, error) {
+	var ids []string
+	for _, s := range Standards {
+		if s.ID == id {
+			return s, nil
+		}
+		ids = append(ids, s.ID)
+	}
+	return Standard{}, fmt.Errorf("unknown standard %q; the standards are %s", id, strings.Join(ids, ", "))
+}
+
+// Judge returns what the standard says of facts. A fact that no rule names is left out.
+func (s *Standard) Judge(facts []Fact) Standing {
+	st := Standing{Standard: s.ID, Name: s.Name, Edition: s.Edition, Verdict: NotApplicable}
+	add := func(f Fact, r Rule) {
+		st.Judged = append(st.Judged, Judgement{s.ID, f, r.Verdict, r.Clause})
+		if r.Verdict.Worse(st.Verdict) {
+			st.Verdict = r.Verdict
+		}
+	}
+	for _, f := range facts {
+		if i := slices.IndexFunc(s.Rules, func(r Rule) bool { return !r.Absent && r.matches(f) }); i >= 0 {
+			add(f, s.Rules[i])
+		}
+	}
+	for _, r := range s.Rules {
+		looked := slices.ContainsFunc(facts, func(f Fact) bool { return f.Kind == r.Fact })
+		if r.Absent && looked && !slices.ContainsFunc(facts, r.matches) {
+			add(Fact{r.Fact, "no " + strings.Join(r.Match, ", ")}, r)
+		}
+	}
+	return st
+}
+
+func (r Rule) matches(f Fact) bool {
+	if r.Fact != f.Kind {
+		return false
+	}
+	if r.Least != 0 || r.Most != 0 {
+		n, err := strconv.ParseFloat(f.Value, 64)
+		return err == nil && (r.Least == 0 || n >= r.Least) && (r.Most == 0 || n <= r.Most)
+	}
+	return len(r.Match) == 0 || slices.ContainsFunc(r.Match, func(pattern string) bool {
+		ok, err := path.Match(pattern, f.Value)
+		return ok && err == nil
+	})
+}

@@ -1,0 +1,154 @@
+// Package report shows a finding.Result: as text for a terminal, JSON, HTML, SARIF, JUnit, a line for
+// Nagios, CSV. It computes nothing that is not in the result, and fetches nothing.
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"starttls/internal/finding"
+)
+
+// JSON writes a result, indented. Its schema is schema.json of this package.
+func JSON(w io.Writer, r *finding.Result) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(r)
+}
+
+// JSONLine writes a result in one line, for many.
+func JSONLine(w io.Writer, r *finding.Result) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(r)
+}
+
+// columns is the width of text.
+const columns = 80
+
+// Text writes a result for people, at most 80 columns wide. Findings that are as they should be are
+// counted, or listed if all is true.
+type Text struct {
+	W   io.Writer
+	All bool
+	// Color says that W is a terminal that shows colours.
+	Color bool
+}
+
+// marks are how verdicts are shown: a word of a fixed width, and its colour.
+var marks = map[finding.Verdict][2]string{
+	finding.Good:          {"ok", "32"},
+	finding.Sufficient:    {"fair", "36"},
+	finding.PhaseOut:      {"old", "33"},
+	finding.Insufficient:  {"BAD", "31;1"},
+	finding.NotTestable:   {"?", "35"},
+	finding.NotApplicable: {"n/a", "2"},
+}
+
+// Mark returns how a verdict is shown, five columns wide.
+func (t Text) Mark(v finding.Verdict) string {
+	m := marks[v]
+	word := fmt.Sprintf("%-5s", m[0])
+	if t.Color {
+		return "\x1b[" + m[1] + "m" + word + "\x1b[0m"
+	}
+	return word
+}
+
+// Result writes the whole of a result.
+func (t Text) Result(r *finding.Result) {
+	fmt.Fprintf(t.W, "%s\n", r.Target)
+	for i := range r.Services {
+		t.service(&r.Services[i])
+	}
+	t.findings(r.Findings)
+	t.verdict(r)
+}
+
+func (t Text) service(s *finding.Service) {
+	fmt.Fprintf(t.W, "\n%s at %s: %s", s.URL, s.Address, s.Outcome)
+	if s.Why != "" {
+		fmt.Fprintf(t.W, ", %s", s.Why)
+	}
+	fmt.Fprintln(t.W)
+	if s.TLS != nil {
+		t.line("agreed", strings.Join(slices.DeleteFunc([]string{s.TLS.Version, s.TLS.Suite, s.TLS.Group, s.TLS.ALPN}, empty), ", "))
+	}
+	if len(s.Chain) > 0 {
+		leaf := s.Chain[0]
+		t.line("certificate", fmt.Sprintf("%s, by %s, until %s, %s", leaf.Subject, leaf.Issuer, leaf.NotAfter.Format("2006-01-02"), leaf.Key))
+	}
+	for _, st := range s.Standards {
+		t.line("standard", fmt.Sprintf("%s (%s): %s", st.Name, st.Edition, st.Verdict))
+	}
+	t.findings(s.Findings)
+}
+
+func empty(s string) bool { return s == "" }
+
+// line writes a line with a label.
+func (t Text) line(label, text string) {
+	fmt.Fprintf(t.W, "  %-11s %s\n", label, finding.Wrap(text, columns, strings.Repeat(" ", 14)))
+}
+
+// findings writes findings, the gravest first, and counts those that are well.
+func (t Text) findings(all []finding.Finding) {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b finding.Finding) int {
+		return slices.Index(finding.Verdicts, b.Verdict) - slices.Index(finding.Verdicts, a.Verdict)
+	})
+	hidden := map[finding.Verdict]int{}
+	for _, f := range all {
+		if !t.All && (f.Verdict == finding.Good || f.Verdict == finding.NotApplicable) {
+			hidden[f.Verdict]++
+			continue
+		}
+		t.Finding(f)
+	}
+	if n := hidden[finding.Good]; n > 0 {
+		fmt.Fprintf(t.W, "  %s %d more are as they should be\n", t.Mark(finding.Good), n)
+	}
+}
+
+// Finding writes one finding.
+func (t Text) Finding(f finding.Finding) {
+	title := f.Title
+	if f.Verdict == finding.Insufficient || f.Verdict == finding.PhaseOut {
+		title = "not so: " + title
+	}
+	if f.Grade != "" {
+		title += " (" + string(f.Grade) + ")"
+	}
+	fmt.Fprintf(t.W, "  %s %s\n        %s\n", t.Mark(f.Verdict), f.ID, finding.Wrap(title, columns, "        "))
+	if f.Evidence != "" {
+		fmt.Fprintf(t.W, "        seen: %s\n", finding.Wrap(f.Evidence, columns-6, "              "))
+	}
+	if e, ok := finding.ByID(f.ID); ok && f.Verdict.Bad() {
+		for _, m := range e.Mend {
+			fmt.Fprintf(t.W, "        %-10s %s\n", m.Server, finding.Wrap(m.Line, columns-11, strings.Repeat(" ", 19)))
+		}
+	}
+}
+
+// verdict writes the last line.
+func (t Text) verdict(r *finding.Result) {
+	counts := map[finding.Verdict]int{}
+	for _, f := range r.All {
+		counts[f.Verdict]++
+	}
+	var words []string
+	for _, v := range slices.Backward(finding.Verdicts) {
+		if counts[v] > 0 {
+			words = append(words, fmt.Sprintf("%d %s", counts[v], v))
+		}
+	}
+	fmt.Fprintf(t.W, "\n%s: %s in %.1f s", r.Target, r.Verdict, r.Seconds)
+	if len(words) > 0 {
+		fmt.Fprintf(t.W, " (%s)", strings.Join(words, ", "))
+	}
+	fmt.Fprintln(t.W)
+}
