@@ -7,7 +7,8 @@ type Crosser interface {
 	Speech
 	// Across returns m, which was heard on the gateway's other leg, as it is to be said on this one. It
 	// reports false when it is not for this leg's peer: a question among them (Hello, Ask) is answered
-	// by who asked Across. It changes no state.
+	// by who asked Across. An answer that would break this leg comes as a No, with the reason in Text. It
+	// changes no state.
 	Across(m Message) (Message, bool)
 }
 

@@ -12,6 +12,7 @@ var AMQP = Dialect{
 		{Name: "amqps", Port: 5671, Implicit: true},
 	},
 	Script: script("u R |"),
+	Tried:  []string{"RabbitMQ 3.10.8 as a server without TLS", "pack.ag/amqp 0.11.2 as a client"},
 	Limit:  amqpHeader,
 	Speak:  func(we Side, inside bool) Speech { return speech{&amqp{inside: inside}, we} },
 }

@@ -93,9 +93,9 @@ func (r *rdp) sayNo(dst []byte, why Reason) []byte {
 	r.phase = rdpOver
 	code := rdpFailures[why]
 	switch {
-	case before != rdpAsked:
+	case before != rdpAsked && before != rdpJoined:
 		return dst
-	case r.neg && code > 0:
+	case before == rdpAsked && r.neg && code > 0:
 		return rdpConnect(dst, rdpCC, 0x1234, 3, 0, code)
 	}
 	return append(dst, 3, 0, 0, rdpFixed, rdpFixed-5, rdpDR, 0, 0, 0x12, 0x34, 0)
@@ -121,6 +121,10 @@ func (r *rdp) across(m Message) (Message, bool) {
 		return m, !r.inside
 	case code == rdpDT && r.we == Client:
 		m.Raw = rdpPatch(m.Raw, "Duca", 0xc001, 212, r.speaks)
+	case code == rdpDT && r.inside && rdpEncrypts(m.Raw): // where there is TLS there is no other (§5.4)
+		no := m.Reply(No, TLSUnavailable)
+		no.Text = "the server encrypts by itself below TLS: set its encryption level to none"
+		return no, true
 	case code == rdpDT && r.heard && r.neg:
 		m.Raw = rdpPatch(m.Raw, "McDn", 0x0c01, 8, r.asked)
 	}
@@ -142,13 +146,23 @@ func rdpPlain(raw []byte) []byte {
 	return raw
 }
 
-// rdpPatch returns raw, an MCS connect with a GCC conference in it, with value at that place of a block
-// of the user data behind the H.221 key (T.124 §8.7, §2.2.1.3.1). Without such a block, or one that is
-// long enough, raw is returned.
+// rdpPatch returns raw, an MCS connect, with value in that field, if it has it.
 func rdpPatch(raw []byte, key string, block uint16, at int, value uint32) []byte {
+	field := rdpField(raw, key, block, at)
+	if field == 0 {
+		return raw
+	}
+	out := slices.Clone(raw)
+	binary.LittleEndian.PutUint32(out[field:], value)
+	return out
+}
+
+// rdpField finds the field of 32 bits at that place of a block of the user data behind the H.221 key of a
+// GCC conference in an MCS connect (T.124 §8.7, §2.2.1.3.1). It is 0 if there is none.
+func rdpField(raw []byte, key string, block uint16, at int) int {
 	from := bytes.Index(raw, []byte(key)) + len(key)
 	if from < len(key) || from >= len(raw) {
-		return raw
+		return 0
 	}
 	if raw[from]&0x80 != 0 { // PER: a length of two bytes
 		from++
@@ -159,11 +173,16 @@ func rdpPatch(raw []byte, key string, block uint16, at int, value uint32) []byte
 			break
 		}
 		if binary.LittleEndian.Uint16(raw[from:]) == block && size >= at+4 {
-			out := slices.Clone(raw)
-			binary.LittleEndian.PutUint32(out[from+at:], value)
-			return out
+			return from + at
 		}
 		from += size
 	}
-	return raw
+	return 0
+}
+
+// rdpEncrypts reports whether the server, in an MCS Connect Response, has chosen a cipher of RDP's own
+// (TS_UD_SC_SEC1, §2.2.1.4.3).
+func rdpEncrypts(raw []byte) bool {
+	method := rdpField(raw, "McDn", 0x0c02, 4)
+	return method > 0 && binary.LittleEndian.Uint32(raw[method:]) != 0
 }

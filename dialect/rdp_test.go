@@ -271,6 +271,33 @@ func TestRDPAcross(t *testing.T) {
 	}
 }
 
+// A server that encrypts by itself would be understood by nobody whose client is inside TLS.
+func TestRDPOwnEncryption(t *testing.T) {
+	response := slices.Clone(rdpTalk(t)[3])
+	method := bytes.Index(response, []byte{0x02, 0x0c}) + 4
+	for _, row := range []struct {
+		inside bool
+		method byte
+		no     bool
+	}{{true, 2, true}, {true, 0, false}, {false, 2, false}} {
+		response[method] = row.method
+		front := rdpLeg(Server, row.inside, rdpCorrelated(0xb))
+		if !row.inside {
+			front.Write(nil, Message{Raw: rdpConfirm(2, 0)})
+		}
+		readOne(t, front, rdpTalk(t)[2])
+		m, ok := front.(Crosser).Across(Message{Re: Secret, Raw: response})
+		if !ok || (m.Kind == No) != row.no || (m.Text != "") != row.no {
+			t.Errorf("inside %v, method %d: %v %q", row.inside, row.method, m.Kind, m.Text)
+		}
+		if row.no {
+			if said, want := front.Write(nil, m), []byte{3, 0, 0, 11, 6, rdpDR, 0, 0, 0x12, 0x34, 0}; !bytes.Equal(said, want) {
+				t.Errorf("%x, want %x", said, want)
+			}
+		}
+	}
+}
+
 // rdpWithCore makes room for clientRequestedProtocols in a Connect Response of a server that was not asked
 // to negotiate, as xrdp has it for one that was.
 func rdpWithCore(raw []byte) []byte {

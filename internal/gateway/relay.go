@@ -341,9 +341,14 @@ func (s *session) toClient(m dialect.Message) error {
 	if m.Re == dialect.Secret {
 		offer = dialect.Unsaid // who has logged in is past it (RFC 9051 §6.2.1)
 	}
+	heard := m.Kind
 	m, ok := s.front.Across(m.Offering(offer).Telling(s.route.Front.STS))
-	if !ok {
+	switch {
+	case !ok:
 		return nil
+	case m.Kind == dialect.No && heard != dialect.No:
+		s.front.Say(m)
+		return backendError{errors.New(m.Text)}
 	}
 	if (s.secured != nil || s.back.secured != nil) && !s.bindable() {
 		s.unbound = s.unbound || s.secured != nil && m.Binds() // in the clear nobody can bind

@@ -6,10 +6,10 @@ import (
 	"errors"
 )
 
-// amqp opens a connection and sessions in it, and leaves all that is asked in a session unanswered
-// (OASIS AMQP 1.0).
+// amqp opens a connection, sessions in it and links in these. It accepts every message, and has none to
+// give (OASIS AMQP 1.0).
 var amqp = protocol{"amqp", func(s *session) error {
-	return (&amqpConn{session: s}).serve()
+	return (&amqpConn{session: s, sessions: map[uint16]*amqpSession{}}).serve()
 }, ""}
 
 const (
@@ -23,20 +23,26 @@ const (
 	amqpFrame     = 0
 	amqpSASLFrame = 1
 
-	amqpOpen       = 0x10
-	amqpBegin      = 0x11
-	amqpEnd        = 0x17
-	amqpClose      = 0x18
-	amqpMechanisms = 0x40
-	amqpInit       = 0x41
-	amqpOutcome    = 0x44
+	amqpOpen        = 0x10
+	amqpBegin       = 0x11
+	amqpAttach      = 0x12
+	amqpFlow        = 0x13
+	amqpTransfer    = 0x14
+	amqpDisposition = 0x15
+	amqpDetach      = 0x16
+	amqpEnd         = 0x17
+	amqpClose       = 0x18
+	amqpMechanisms  = 0x40
+	amqpInit        = 0x41
+	amqpOutcome     = 0x44
 )
 
 var errAMQP = errors.New("no frame of AMQP, or too long")
 
 type amqpConn struct {
 	*session
-	opened bool
+	opened   bool
+	sessions map[uint16]*amqpSession // by channel
 }
 
 // serve hears the headers, with SASL or without.
@@ -97,7 +103,7 @@ func (c *amqpConn) frame() (on bool, err error) {
 		c.w.WriteString("\x00\x00\x00\x08\x02\x00\x00\x00")
 		return true, nil
 	}
-	descriptor, _ := amqpDescribed(body)
+	descriptor, fields := amqpDescribed(body)
 	if c.opened == (descriptor == amqpOpen) {
 		return false, errAMQP
 	}
@@ -110,13 +116,21 @@ func (c *amqpConn) frame() (on bool, err error) {
 		fields := "\xa1" + string([]byte{byte(len(name))}) + name + "\x40" + "\x70\x00\x01\x00\x00" + "\x60\xff\xff\x70"
 		c.send(amqpFrame, 0, amqpOpen, 5, fields+string(binary.BigEndian.AppendUint32(nil, uint32(idle.Milliseconds()))))
 	case amqpBegin:
+		if len(c.sessions) >= amqpMost {
+			return false, errAMQP
+		}
+		next, _ := amqpNumber(amqpField(fields, 1))
+		c.sessions[channel] = &amqpSession{next: next, links: map[string]*amqpLink{}}
 		// The client's channel, the number of the next transfer, and the two windows.
 		fields := string(binary.BigEndian.AppendUint16([]byte{0x60}, channel))
-		c.send(amqpFrame, channel, amqpBegin, 4, fields+"\x43\x52\xff\x52\xff")
+		c.send(amqpFrame, channel, amqpBegin, 4, fields+"\x43"+amqpWindow+amqpWindow)
 	case amqpEnd, amqpClose:
+		delete(c.sessions, channel)
 		c.send(amqpFrame, channel, descriptor, 0, "")
+	default:
+		err = c.inSession(channel, descriptor, fields)
 	}
-	return descriptor != amqpClose, nil
+	return descriptor != amqpClose, err
 }
 
 // read reads a frame: size, words before the body, type, channel (§2.3.1).
@@ -135,42 +149,10 @@ func (c *amqpConn) read() (kind byte, channel uint16, body []byte, err error) {
 	return head[5], binary.BigEndian.Uint16(head[6:]), body[offset-8:], nil
 }
 
-// send sends a frame with a list of so many fields, which take less than 250 bytes.
+// send sends a frame with a list of so many fields, which take less than amqpFields bytes.
 func (c *amqpConn) send(kind byte, channel uint16, descriptor, count byte, fields string) {
 	frame := binary.BigEndian.AppendUint32(nil, uint32(8+6+len(fields)))
 	frame = binary.BigEndian.AppendUint16(append(frame, 2, kind), channel)
 	frame = append(frame, 0, 0x53, descriptor, 0xc0, byte(1+len(fields)), count)
 	c.w.Write(append(frame, fields...))
-}
-
-// amqpDescribed reads the descriptor of a list, in either of its sizes, and returns the fields behind.
-// It is 0, which describes nothing, if there is none.
-func amqpDescribed(body []byte) (descriptor byte, fields []byte) {
-	switch {
-	case len(body) >= 3 && body[0] == 0 && body[1] == 0x53: // smallulong
-		descriptor, fields = body[2], body[3:]
-	case len(body) >= 10 && body[0] == 0 && body[1] == 0x80 && binary.BigEndian.Uint64(body[2:]) < 0x100: // ulong
-		descriptor, fields = body[9], body[10:]
-	}
-	if len(fields) >= 3 && fields[0] == 0xc0 {
-		return descriptor, fields[3:]
-	} else if len(fields) >= 9 && fields[0] == 0xd0 {
-		return descriptor, fields[9:]
-	}
-	return descriptor, nil
-}
-
-// amqpWord reads a symbol or binary, in either of its sizes. Anything else is empty.
-func amqpWord(in []byte) (word string, rest []byte) {
-	n := uint32(0)
-	switch {
-	case len(in) >= 2 && (in[0] == 0xa3 || in[0] == 0xa0):
-		n, in = uint32(in[1]), in[2:]
-	case len(in) >= 5 && (in[0] == 0xb3 || in[0] == 0xb0):
-		n, in = binary.BigEndian.Uint32(in[1:]), in[5:]
-	}
-	if uint64(n) > uint64(len(in)) {
-		return "", nil
-	}
-	return string(in[:n]), in[n:]
 }

@@ -9,12 +9,29 @@ import (
 var binaryWires = []wire{
 	{"amqp", "login, and a session", "'AMQP' 03 01 00 00" +
 		amqpSays("01 00 00", "41", "02 a3 05 'PLAIN' a0 07 00 'joe' 00 'pw'") + "'AMQP' 00 01 00 00" +
-		amqpSays("00 00 00", "10", "01 a1 01 'x'") + amqpSays("00 00 03", "11", "00") + amqpSays("00 00 03", "12", "00") + "00 00 00 08 02 00 00 00" +
+		amqpSays("00 00 00", "10", "01 a1 01 'x'") + amqpSays("00 00 03", "11", "00") + "00 00 00 08 02 00 00 00" +
 		"00 00 00 17 02 00 00 03 00 80 00 00 00 00 00 00 00 17 d0 00 00 00 00" + amqpSays("00 00 00", "18", "00") + "'more'",
 		amqpMechanismsSaid + amqpSays("01 00 00", "44", "01 50 00") + "'AMQP' 00 01 00 00" +
 			amqpSays("00 00 00", "10", "05 a1 08 'try.test' 40 70 00 01 00 00 60 ff ff 70 00 09 27 c0") +
 			amqpSays("00 00 03", "11", "04 60 00 03 43 52 ff 52 ff") + "00 00 00 08 02 00 00 00" +
 			amqpSays("00 00 03", "17", "00") + amqpSays("00 00 00", "18", "00"), "joe logged in\n"},
+	{"amqp", "a message in two pieces, a settled one, and none to have", amqpInSession +
+		amqpSays("00 00 00", "12", "07 a1 01 'l' 43 42 50 00 40 00 53 28 45 00 53 29 c0 04 01 a1 01 'q'") +
+		amqpSays("00 00 00", "14", "06 43 52 07 a0 01 't' 43 42 41") + amqpSays("00 00 00", "14", "01 43") +
+		amqpSays("00 00 00", "14", "05 43 70 00 00 00 08 a0 01 't' 43 41") +
+		amqpSays("00 00 00", "13", "00") + amqpSays("00 00 00", "12", "03 a1 01 'r' 52 01 41") + amqpSays("00 00 00", "16", "01 43"),
+		amqpInSessionSaid +
+			amqpSays("00 00 00", "12", "07 a1 01 'l' 43 41 50 00 40 00 53 28 45 00 53 29 c0 04 01 a1 01 'q'") + amqpFlows("05", "00") +
+			amqpFlows("06", "00") + amqpSays("00 00 00", "15", "05 41 52 07 40 41 00 53 24 45") + amqpFlows("07", "01") + amqpFlows("08", "02") +
+			amqpSays("00 00 00", "12", "0a a1 01 'r' 52 01 42 40 40 40 40 40 40 43") + amqpSays("00 00 00", "16", "02 43 41"), ""},
+	{"amqp", "a link without a session", amqpInSession + amqpSays("00 00 01", "12", "02 a1 01 'l' 43"), amqpInSessionSaid, ""},
+	{"amqp", "a link without a handle", amqpInSession + amqpSays("00 00 00", "12", "01 a1 01 'l'"), amqpInSessionSaid, ""},
+	{"amqp", "the same handle twice", amqpInSession + amqpSays("00 00 00", "12", "03 a1 01 'l' 43 41") + amqpSays("00 00 00", "12", "03 a1 01 'l' 43 41"),
+		amqpInSessionSaid + amqpSays("00 00 00", "12", "0a a1 01 'l' 43 42 40 40 40 40 40 40 43"), ""},
+	{"amqp", "a message for no link", amqpInSession + amqpSays("00 00 00", "14", "02 43 43"), amqpInSessionSaid, ""},
+	{"amqp", "a message without a number", amqpInSession + amqpSays("00 00 00", "12", "03 a1 01 'l' 43 42") + amqpSays("00 00 00", "14", "01 43") + "00 53 75 43",
+		amqpInSessionSaid + amqpSays("00 00 00", "12", "07 a1 01 'l' 43 41 40 40 40 40") + amqpFlows("05", "00"), ""},
+	{"amqp", "the end of no link", amqpInSession + amqpSays("00 00 00", "16", "01 43"), amqpInSessionSaid, ""},
 	{"amqp", "anonymous", "'AMQP' 03 01 00 00" + amqpSays("01 00 00", "41", "01 b3 00 00 00 09 'ANONYMOUS'"),
 		amqpMechanismsSaid + amqpSays("01 00 00", "44", "01 50 00"), ""},
 	{"amqp", "no such login", "'AMQP' 03 01 00 00" + amqpSays("01 00 00", "41", "01 a3 05 'PLAIN'") + "'AMQP' 00 01 00 00",
@@ -63,6 +80,18 @@ const (
 	vncHello           = "'RFB 003.008' 0a"
 	vncScreen          = "00 40 00 30 20 18 00 01 00 ff 00 ff 00 ff 10 08 00 00 00 00 00 00 00 10 'starttls try-out'"
 )
+
+// A session on channel 0, in which the client's next transfer is number 5.
+var (
+	amqpInSession     = "'AMQP' 00 01 00 00" + amqpSays("00 00 00", "10", "01 a1 01 'x'") + amqpSays("00 00 00", "11", "02 40 52 05")
+	amqpInSessionSaid = "'AMQP' 00 01 00 00" + amqpSays("00 00 00", "10", "05 a1 08 'try.test' 40 70 00 01 00 00 60 ff ff 70 00 09 27 c0") +
+		amqpSays("00 00 00", "11", "04 60 00 00 43 52 ff 52 ff")
+)
+
+// amqpFlows is what the server says after each transfer on the link 0.
+func amqpFlows(next, count string) string {
+	return amqpSays("00 00 00", "13", "07 70 00 00 00 "+next+" 52 ff 43 52 ff 43 70 00 00 00 "+count+" 70 00 00 00 64")
+}
 
 // amqpSays is a frame of a type and channel, with what follows the size of the list in it.
 func amqpSays(head, descriptor, list string) string {

@@ -45,6 +45,7 @@ UNPACK='
   vsftpd  vsftpd              usr/sbin/vsftpd
   inn2    inn2,inn2-inews     usr/lib/news/bin/nnrpd
   cyrus   cyrus-imapd,cyrus-pop3d,cyrus-nntpd,cyrus-common,sasl2-bin  usr/lib/cyrus/bin/master  cyrus
+  rabbitmq  rabbitmq-server,erlang-eldap,erlang-parsetools  usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/sbin/rabbitmq-server
 '
 
 # What the tests run: told to those whose machine has no dpkg.
@@ -94,7 +95,7 @@ missing_unpacked() {
   echo "$UNPACK" | while read -r name _ program account; do
     [ -n "$name" ] || continue
     root=$CACHE/roots/$name
-    [ -x "$root/$program" ] && ! LD_LIBRARY_PATH=$(own_libraries "$root") ldd "$root/$program" | grep -q 'not found' &&
+    [ -x "$root/$program" ] && ! LD_LIBRARY_PATH=$(own_libraries "$root") ldd "$root/$program" 2>&1 | grep -q 'not found' &&
       { [ -z "$account" ] || getent passwd "$account" >/dev/null; } || printf '%s ' "$name"
   done
 }

@@ -56,6 +56,17 @@ func TestRDPGetsTLSInFront(t *testing.T) {
 			g.quiet()
 		})
 	}
+	t.Run("from a server that encrypts by itself", func(t *testing.T) {
+		own := peer.StartXrdp(t, peer.XrdpOptions{Mode: peer.ModePlain})
+		g := beginRDP(t, pki, "rdp://127.0.0.1:0", "rdp://"+own.Addr)
+		peer.Rdesktop(t, limit, screen.Display, g.Addr, func(string) bool {
+			return strings.Contains(g.log.String(), "outcome=backend-failed")
+		})
+		g.logged("outcome=backend-failed", "the server encrypts by itself", "tls=\"TLS 1.")
+		if welcomes(own) > 0 {
+			t.Error("welcomed")
+		}
+	})
 	t.Run("demanded", func(t *testing.T) {
 		g := beginRDP(t, pki, "rdp://127.0.0.1:0?tls=encrypt", "rdp://"+x.Addr)
 		// A connection request for Standard RDP Security; SSL_REQUIRED_BY_SERVER (MS-RDPBCGR §2.2.1.2.2).

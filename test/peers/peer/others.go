@@ -36,3 +36,10 @@ func StartMySQL(t T) (addr string) {
 	in.start(in.command(buildOther(t, "mysqld", in.dir), addr), syscall.SIGTERM, addr)
 	return addr
 }
+
+// AMQPClient builds a client of AMQP 1.0 and returns its path. Its arguments are an address and, for TLS
+// begun in-band, a file of authorities. It sends a message to a queue as User.
+func AMQPClient(t T) string {
+	t.Helper()
+	return buildOther(t, "amqpclient", tempDir(t, "amqpclient"))
+}
