@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 // The scripts are told what they need and no more: a state folder of their own, and these commands.
 //
 //	status N PROGRAM ARG...    runs it, which must end with N
-//	serve NAME ARG...          runs "starttls ARG..." in the background; $NAME is where it listens
+//	background NAME ARG...     runs "starttls ARG..." in the background
+//	serve NAME ARG...          the same for one that listens; $NAME is where
 //	stop NAME                  ends that by SIGTERM; NAME.out and NAME.err are what it has said
 //	await PATTERN FILE         waits for a line with the text
 //	json FILE KEY...           every line is an object, and one has all the keys
@@ -47,7 +48,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status, "serve": serve, "stop": stop, "await": await, "json": isJSON, "certificate": certificate,
+			"status": status, "background": background, "serve": serve, "stop": stop, "await": await, "json": isJSON, "certificate": certificate,
 		},
 	})
 }
@@ -74,7 +75,7 @@ func status(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func serve(ts *testscript.TestScript, _ bool, args []string) {
+func background(ts *testscript.TestScript, _ bool, args []string) {
 	name := args[0]
 	program, err := lookPath(ts, "starttls")
 	ts.Check(err)
@@ -91,6 +92,11 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(cmd.Start())
 	ts.Defer(func() { cmd.Process.Kill() })
 	ts.Value(servicesKey{}).(services)[name] = cmd
+}
+
+func serve(ts *testscript.TestScript, neg bool, args []string) {
+	background(ts, neg, args)
+	name := args[0]
 	await(ts, false, []string{"listening", name + ".out"})
 	await(ts, false, []string{"backend", name + ".out"}) // the line after it is whole
 	_, rest, _ := strings.Cut(ts.ReadFile(name+".out"), "://")

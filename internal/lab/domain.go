@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"encoding/json"
 	"strings"
 
 	"starttls"
@@ -68,6 +69,20 @@ func (o Outcome) String() string {
 		s.WriteString(" (" + o.Reason + ")")
 	}
 	return s.String()
+}
+
+// MarshalJSON adds the level by its word.
+func (o Outcome) MarshalJSON() ([]byte, error) {
+	type plain Outcome
+	level := ""
+	if o.Reply == "" {
+		level = o.Level.String()
+	}
+	return json.Marshal(struct {
+		Delivered bool   `json:"delivered"`
+		Level     string `json:"level,omitempty"`
+		plain
+	}{o.Reply == "", level, plain(o)})
 }
 
 // delivered is the outcome of a message that is taken under a level.
