@@ -84,6 +84,6 @@ Exit status: 0 fine; 1 the peer refused; 2 it could not be reached or started;
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	root.AddCommand(newGateway(std), newConnect(std), newCheck(std), newLab(std), newProtocols(std))
+	root.AddCommand(newGateway(std), newConnect(std), newCheck(std), newPolicy(std), newLab(std), newProtocols(std))
 	return root
 }

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ type Destination struct {
 }
 
 // ParseDestination reads a next hop: "example.com", "example.com:587", "[mail.example.com]",
-// "[mail.example.com]:587", "[192.0.2.1]" or "[ipv6:2001:db8::1]". U-labels, capitals and a dot at the
+// "[mail.example.com]:submission", "[192.0.2.1]" or "[ipv6:2001:db8::1]". U-labels, capitals and a dot at the
 // end are taken for what they mean. An address without brackets is an error, like all else that is no
 // domain name.
 func ParseDestination(text string) (Destination, error) {
@@ -39,9 +40,9 @@ func ParseDestination(text string) (Destination, error) {
 		host, port, hasPort = strings.Cut(text, ":")
 	}
 	if hasPort {
-		n, err := strconv.ParseUint(port, 10, 16)
+		n, err := net.LookupPort("tcp", port)
 		if err != nil || n == 0 {
-			return Destination{}, fmt.Errorf("%q: port %q is not a number from 1 to 65535", text, port)
+			return Destination{}, fmt.Errorf("%q: port %q is not a number from 1 to 65535, nor a known service", text, port)
 		}
 		d.Port = uint16(n)
 	}

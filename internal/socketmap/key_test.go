@@ -3,22 +3,24 @@ package socketmap
 import (
 	"strings"
 	"testing"
+
+	"starttls/internal/policy"
 )
 
 // The forms of keys that Postfix asks for, and what they mean.
 func TestKeys(t *testing.T) {
-	for key, want := range map[string]Destination{
-		"example.com":                   {"example.com", 25, false},
-		"Example.COM.":                  {"example.com", 25, false},
-		"example.net:25":                {"example.net", 25, false},
-		"example.test:43783":            {"example.test", 43783, false},
-		"[mx.example.net]":              {"mx.example.net", 25, true},
-		"[mx.example.net]:587":          {"mx.example.net", 587, true},
-		"[mx.example.net]:submission":   {"mx.example.net", 587, true},
-		"[MX.example.net.]:25":          {"mx.example.net", 25, true},
-		"b\xc3\xbccher.example":         {"xn--bcher-kva.example", 25, false},
-		"xn--bcher-kva.example":         {"xn--bcher-kva.example", 25, false},
-		"b\xc3\xbccher\u3002example:26": {"xn--bcher-kva.example", 26, false},
+	for key, want := range map[string]policy.Destination{
+		"example.com":                   {Domain: "example.com"},
+		"Example.COM.":                  {Domain: "example.com"},
+		"example.net:25":                {Domain: "example.net", Port: 25},
+		"example.test:43783":            {Domain: "example.test", Port: 43783},
+		"[mx.example.net]":              {Domain: "mx.example.net", Fixed: true},
+		"[mx.example.net]:587":          {Domain: "mx.example.net", Port: 587, Fixed: true},
+		"[mx.example.net]:submission":   {Domain: "mx.example.net", Port: 587, Fixed: true},
+		"[MX.example.net.]:25":          {Domain: "mx.example.net", Port: 25, Fixed: true},
+		"b\xc3\xbccher.example":         {Domain: "xn--bcher-kva.example"},
+		"xn--bcher-kva.example":         {Domain: "xn--bcher-kva.example"},
+		"b\xc3\xbccher\u3002example:26": {Domain: "xn--bcher-kva.example", Port: 26},
 	} {
 		if d, ok, err := ParseKey(key); !ok || err != nil || d != want {
 			t.Errorf("%q: got %v, %v, %v", key, d, ok, err)

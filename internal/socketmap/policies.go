@@ -21,7 +21,7 @@ import (
 // When a plan cannot be made, the last one is told to its end, and then TEMP: never anything milder.
 type Policies struct {
 	// Plan makes the plan of a destination. It ends when ctx does.
-	Plan func(ctx context.Context, d Destination) (*policy.Plan, error)
+	Plan func(ctx context.Context, d policy.Destination) (*policy.Plan, error)
 	// Version is Postfix's. If zero, Oldest.
 	Version Version
 	// Limit is how long the making of a plan may take. If zero, 25 seconds.
@@ -47,13 +47,13 @@ type Policies struct {
 	slots chan struct{}
 
 	mu      sync.Mutex
-	answers map[Destination]*list.Element // of *answer
-	used    *list.List                    // the one last asked for in front
+	answers map[policy.Destination]*list.Element // of *answer
+	used    *list.List                           // the one last asked for in front
 }
 
 // An answer is what is kept of one destination. Policies.mu guards it.
 type answer struct {
-	to     Destination
+	to     policy.Destination
 	reply  Reply
 	until  time.Time     // the reply may be told before
 	renew  time.Time     // who asks from then on has a new one made; not after until
@@ -70,7 +70,7 @@ const (
 func (p *Policies) init() {
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.slots = make(chan struct{}, cmp.Or(p.MaxPlans, 100))
-	p.answers, p.used = map[Destination]*list.Element{}, list.New()
+	p.answers, p.used = map[policy.Destination]*list.Element{}, list.New()
 }
 
 // Answer answers a question of Postfix. The table's name has no meaning.
@@ -112,7 +112,7 @@ func (p *Policies) answer(ctx context.Context, key string, now time.Time) (r Rep
 
 // find returns the answer for a destination. One that is not there or past its end is being made then,
 // one that is near its end too.
-func (p *Policies) find(d Destination, now time.Time) *answer {
+func (p *Policies) find(d policy.Destination, now time.Time) *answer {
 	e := p.answers[d]
 	if e == nil {
 		e = p.used.PushFront(&answer{to: d})
@@ -150,7 +150,7 @@ func (p *Policies) make(a *answer) {
 }
 
 // result makes a plan and says it, with the end of its evidence.
-func (p *Policies) result(d Destination) (Reply, time.Time) {
+func (p *Policies) result(d policy.Destination) (Reply, time.Time) {
 	ctx, cancel := context.WithTimeout(p.ctx, cmp.Or(p.Limit, 25*time.Second))
 	defer cancel()
 	select {

@@ -18,12 +18,12 @@ import (
 // plans is what makes plans in tests.
 type plans struct {
 	mu   sync.Mutex
-	plan func(d Destination) (*policy.Plan, error)
+	plan func(d policy.Destination) (*policy.Plan, error)
 	took time.Duration
 	made atomic.Int32
 }
 
-func (p *plans) make(ctx context.Context, d Destination) (*policy.Plan, error) {
+func (p *plans) make(ctx context.Context, d policy.Destination) (*policy.Plan, error) {
 	p.made.Add(1)
 	if p.took > 0 {
 		select {
@@ -37,22 +37,22 @@ func (p *plans) make(ctx context.Context, d Destination) (*policy.Plan, error) {
 	return p.plan(d)
 }
 
-func (p *plans) set(plan func(Destination) (*policy.Plan, error)) {
+func (p *plans) set(plan func(policy.Destination) (*policy.Plan, error)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.plan = plan
 }
 
 // good for the time that is said, from now on.
-func goodFor(life time.Duration, options ...option) func(Destination) (*policy.Plan, error) {
-	return func(Destination) (*policy.Plan, error) {
+func goodFor(life time.Duration, options ...option) func(policy.Destination) (*policy.Plan, error) {
+	return func(policy.Destination) (*policy.Plan, error) {
 		p := plan(options...)
 		p.Until = time.Now().Add(life)
 		return p, nil
 	}
 }
 
-func away(Destination) (*policy.Plan, error) {
+func away(policy.Destination) (*policy.Plan, error) {
 	return nil, &resolver.Error{Name: "example.com", Type: resolver.MX, Code: -1, Err: errors.New("no answer")}
 }
 

@@ -20,8 +20,8 @@ import (
 //	dane-only   each host that may be used has TLSA records, and the MX records are secure
 //	secure      else, where MTA-STS is enforced: hosts without TLSA records would fall to "may" under
 //	            "dane". Hosts with TLSA records are held to MTA-STS then
-//	dane        some host has TLSA records, or has some that could not be looked up: Postfix looks at
-//	            each host, and passes over those whose lookup fails
+//	dane        some host has TLSA records, or may have: Postfix looks at each host, and passes over those
+//	            whose lookup fails
 //	encrypt     memory demands TLS of some host
 //	NOTFOUND    nothing is demanded: Postfix does as it is configured
 //
@@ -32,8 +32,8 @@ func Result(p *policy.Plan, v Version) Reply {
 	if e == nil {
 		e = &policy.Evidence{}
 	}
-	if e.Override != nil {
-		return overridden(e.Override)
+	if o := e.Override; o != nil && (o.Level != starttls.Auto || len(o.Fingerprints) > 0) {
+		return overridden(o)
 	}
 	open, shut := sort(p.Attempts)
 	failed := slices.ContainsFunc(shut, func(a policy.Attempt) bool { return !outsidePolicy(a) })
@@ -46,15 +46,13 @@ func Result(p *policy.Plan, v Version) Reply {
 	switch {
 	case p.Refusal != nil && p.Refusal.Temporary():
 		return Reply{Status: Temp, Text: oneLine(p.Refusal.Text)}
-	case len(open) == 0 && len(shut) > 0:
-		return Reply{Status: Temp, Text: oneLine(shut[0].Refusal.Text)}
 	case allDANE && (e.Fixed || e.MX != nil && e.MX.Status == resolver.Secure):
 		return Reply{Status: OK, Text: "dane-only"}
 	case sts != nil:
 		return secure(sts, e.STS.Domain, open, shut, v)
 	case slices.ContainsFunc(open, demandsMore):
 		return more(open, slices.ContainsFunc(open, isDANE))
-	case failed || slices.ContainsFunc(open, func(a policy.Attempt) bool { return a.Source == policy.FromDANE }):
+	case failed || e.Unseen > 0 || slices.ContainsFunc(open, func(a policy.Attempt) bool { return a.Source == policy.FromDANE }):
 		return Reply{Status: OK, Text: "dane"}
 	}
 	return Reply{}
@@ -165,11 +163,10 @@ func reporting(sts *mtasts.Policy, domain string, patterns []string) string {
 	return b.String()
 }
 
-// matches turns patterns into Postfix's: ".example.net" for "*.example.net". What is no pattern is left
-// out.
+// matches turns patterns into Postfix's: ".example.net" for "*.example.net". What is neither is left out.
 func matches(patterns []string) (match []string) {
 	for _, pattern := range patterns {
-		if isPattern(pattern) {
+		if isPattern(pattern) || isPattern(strings.TrimPrefix(pattern, ".")) {
 			match = append(match, strings.TrimPrefix(pattern, "*"))
 		}
 	}

@@ -27,8 +27,17 @@ func plan(options ...option) *policy.Plan {
 		Domain: "example.com", Port: 25, MX: &resolver.Answer{Status: resolver.Secure},
 		STS: mtasts.State{Domain: "example.com"},
 	}}
+	refused := 0
 	for _, o := range options {
 		o(p)
+	}
+	for _, a := range p.Attempts {
+		if a.Refusal != nil {
+			refused++
+		}
+	}
+	if refused > 0 && refused == len(p.Attempts) { // as Decide has it
+		p.Refusal = p.Attempts[0].Refusal
 	}
 	return p
 }
@@ -82,6 +91,8 @@ func sts(mode mtasts.Mode, mx ...string) option {
 	}
 }
 
+func unseen(p *policy.Plan) { p.Evidence.Unseen = 1 }
+
 func insecureMX(p *policy.Plan) { p.Evidence.MX.Status = resolver.Insecure }
 
 func refusal(code int, text string) option {
@@ -130,6 +141,7 @@ func TestResult(t *testing.T) {
 		{"one host's TLSA lookup fails, MTA-STS", plan(inSTS("mx1.example.com"), broken("b.example.net"), enforce), v34,
 			"OK secure match=mx1.example.com servername=hostname"},
 		{"one host's TLSA lookup fails, it is not in the policy", plan(inSTS("mx1.example.com"), broken("b.example.org"), enforce), v34, stsText},
+		{"more hosts than were looked up", plan(plain("a.example"), unseen), v310, "OK dane"},
 		{"all TLSA lookups fail", plan(broken("a.example"), broken("b.example")), v310, "TEMP a.example: TLSA lookup failed: bogus"},
 		{"all TLSA lookups fail, MTA-STS", plan(broken("mx1.example.com"), enforce), v310, "TEMP mx1.example.com: TLSA lookup failed: bogus"},
 		{"some hosts outside the policy", plan(inSTS("mx1.example.com"), outside("evil.example"), enforce), v34, stsText},
@@ -153,6 +165,9 @@ func TestResult(t *testing.T) {
 			"OK secure match=a.example:.b.example servername=hostname"},
 		{"override secure, names that are none", plan(override(policy.Override{Level: starttls.Secure, Names: []string{"a b"}})), v310,
 			"TEMP none of the names that are demanded is a host name"},
+		{"override secure, names below", plan(override(policy.Override{Level: starttls.Secure, Names: []string{".example", "..b"}})), v310,
+			"OK secure match=.example servername=hostname"},
+		{"override auto", plan(good("a.example"), override(policy.Override{Level: starttls.Auto})), v310, "OK dane-only"},
 		{"override dane", plan(override(policy.Override{Level: starttls.Dane})), v310, "OK dane"},
 		{"override dane-only", plan(override(policy.Override{Level: starttls.DaneOnly})), v310, "OK dane-only"},
 		{"override fingerprints", plan(override(policy.Override{Fingerprints: [][32]byte{{0xab}, {1}}})), v310,

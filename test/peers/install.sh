@@ -35,6 +35,7 @@ PACKAGES='
   xrdp rdesktop
   freetds-bin
   knot
+  postfix-mta-sts-resolver
   python3
 '
 
@@ -53,7 +54,7 @@ PROGRAMS='postfix dovecot slapd ldapsearch postgres mariadbd mariadb stunnel4
   nginx swaks gnutls-cli curl openssl msmtp s-nail mbsync fetchmail
   sieve-connect proftpd lftp prosody erl go-sendxmpp sendxmpp inspircd irssi upsc
   certutil nats-server nbdkit nbdinfo qemu-nbd cupsd lpstat Xtigervnc
-  xtigervncviewer xrdp rdesktop tsql knotd python3'
+  xtigervncviewer xrdp rdesktop tsql knotd mta-sts-daemon python3'
 
 # Answers that keep a package from asking, or from setting up an instance.
 PRESEED='

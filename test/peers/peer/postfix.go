@@ -16,6 +16,7 @@ type PostfixOptions struct {
 	CAFile   string   // whom Postfix trusts as a client; if empty, the test authority
 	Hostname string   // if empty, mx.example.test; two Postfix that talk must differ
 	Domain   string   // delivered here, any recipient; if empty, example.test; "-" for none
+	Resolver string   // address of the resolver that it asks, at port 53, and trusts; if empty, the machine's
 	Main     []string // further lines of main.cf, the last word: "relayhost = [127.0.0.1]:2525"
 }
 
@@ -56,7 +57,7 @@ func StartPostfix(t T, o PostfixOptions) *Postfix {
 
 	// master(8) itself, not "postfix start-fg": that is a shell script, which
 	// does not pass a signal on.
-	cmd := in.command("master", "-s")
+	cmd := in.resolvingBy(o.Resolver, "master", "-s")
 	cmd.Env = environ("MAIL_CONFIG="+p.Config, "MAIL_LOGTAG=postfix")
 	in.start(cmd, syscall.SIGTERM, a...)
 	return p

@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// newMetrics returns a set for one command's metrics, with those of the process.
+func newMetrics() *metrics.Set {
+	set := metrics.NewSet()
+	set.RegisterMetricsWriter(metrics.WriteProcessMetrics)
+	return set
+}
+
+// openMetrics opens the listener for metrics, which are on this machine alone unless anywhere is true.
+func openMetrics(address string, anywhere bool) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(address)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("--metrics %s: meant is HOST:PORT", address)
+	case !isLoopback(host) && !anywhere:
+		return nil, fmt.Errorf("--metrics %s is not this machine alone: say --anywhere if that is meant", address)
+	}
+	ln, err := net.Listen("tcp", address)
+	return ln, failed(err)
+}
+
+// serveMetrics serves a set at /metrics until ctx ends.
+func serveMetrics(ctx context.Context, ln net.Listener, set *metrics.Set) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
+		set.WritePrometheus(w)
+	})
+	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	stop := context.AfterFunc(ctx, func() { server.Close() })
+	defer stop()
+	server.Serve(ln)
+}
+
+// isLoopback reports whether a listener's host is this machine alone.
+func isLoopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}

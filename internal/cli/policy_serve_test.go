@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"starttls/internal/zone"
+)
+
+// zones serves a small signed tree, and returns the flags that make it the DNS.
+func zones(t *testing.T, configs ...zone.Config) (tree *zone.Tree, flags []string) {
+	t.Helper()
+	tree = &zone.Tree{}
+	if err := tree.Set(append(configs, zone.Config{Origin: "org"})...); err != nil {
+		t.Fatal(err)
+	}
+	s, err := zone.Listen("127.0.0.1:0", tree.Recursor())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	anchor := filepath.Join(t.TempDir(), "anchor")
+	if err := os.WriteFile(anchor, []byte(tree.Anchor()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return tree, []string{"--dns-server", s.Addr.String(), "--dns-anchors", anchor}
+}
+
+// A policyService is "policy serve" as a test runs it.
+type policyService struct {
+	t        *testing.T
+	out, err *lockedBuffer
+	stop     func()
+	ended    chan error
+}
+
+func startPolicy(t *testing.T, args ...string) *policyService {
+	t.Helper()
+	p := &policyService{t: t, out: &lockedBuffer{}, err: &lockedBuffer{}, ended: make(chan error, 1)}
+	cmd := newPolicyServe(streams{nil, p.out, p.err})
+	cmd.SetArgs(args)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	ctx, cancel := context.WithCancel(t.Context())
+	p.stop = cancel
+	go func() {
+		defer close(p.ended)
+		p.ended <- cmd.ExecuteContext(ctx)
+	}()
+	t.Cleanup(p.end)
+	p.said(p.out, "dns  ")
+	return p
+}
+
+// end stops it.
+func (p *policyService) end() {
+	p.stop()
+	if err := <-p.ended; err != nil {
+		p.t.Errorf("%v\n%s", err, p.err)
+	}
+}
+
+// said waits for a text.
+func (p *policyService) said(where *lockedBuffer, text string) string {
+	p.t.Helper()
+	for end := time.Now().Add(patience); !strings.Contains(where.String(), text); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			p.t.Fatalf("no %q in:\n%s%s", text, p.out, p.err)
+		}
+	}
+	return where.String()
+}
+
+var placeLine = regexp.MustCompile(`(?m)^listening  (inet|unix):(\S+) \((\w+)\)$`)
+
+// asks says something to a listener of a protocol, and returns what comes back.
+func (p *policyService) asks(protocol, request string) string {
+	p.t.Helper()
+	for _, m := range placeLine.FindAllStringSubmatch(p.out.String(), -1) {
+		if m[3] != protocol {
+			continue
+		}
+		network := map[string]string{"inet": "tcp", "unix": "unix"}[m[1]]
+		conn, err := net.Dial(network, m[2])
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		io.WriteString(conn, request)
+		conn.(interface{ CloseWrite() error }).CloseWrite()
+		answer, err := io.ReadAll(conn)
+		if err != nil {
+			p.t.Error(err)
+		}
+		return string(answer)
+	}
+	p.t.Fatalf("no listener for %s in\n%s", protocol, p.out)
+	return ""
+}
+
+// query asks by socketmap.
+func (p *policyService) query(key string) string {
+	p.t.Helper()
+	question := "postfix " + key
+	_, answer, _ := strings.Cut(strings.TrimSuffix(p.asks("socketmap", fmt.Sprintf("%d:%s,", len(question), question)), ","), ":")
+	return answer
+}
+
+const digest = "abababababababababababababababababababababababababababababababab"
+
+func TestPolicyServe(t *testing.T) {
+	tree, dns := zones(t,
+		zone.Config{Origin: "example", Text: `
+			good             MX   10 mx.good
+			mx.good          A    192.0.2.1
+			_25._tcp.mx.good TLSA 3 1 1 ` + digest + `
+			plain            MX   10 mx.plain
+			mx.plain         A    192.0.2.2
+			nothing          MX   0  .`},
+		zone.Config{Origin: "bogus.example", Spoiled: true, Text: "@ MX 10 mx\nmx A 192.0.2.3"},
+	)
+	socket := filepath.Join(t.TempDir(), "policy")
+	p := startPolicy(t, append(dns, "--listen", "unix:"+socket, "--tcp-table", "inet:127.0.0.1:0", "--metrics", "127.0.0.1:0", "--postfix", "3.10")...)
+	p.said(p.out, "dns        DNSSEC works\n")
+	p.said(p.out, "postfix    3.10 (as told)\n")
+	for key, want := range map[string]string{
+		"good.example": "OK dane-only", "[mx.good.example]": "OK dane-only", "[mx.good.example]:26": "NOTFOUND ",
+		"plain.example": "NOTFOUND ", ".example": "NOTFOUND ", "nothing.example": "NOTFOUND ", "no.such.example": "NOTFOUND ",
+		"bogus.example": "TEMP the MX records of bogus.example could not be looked up:", "a..b": "PERM ",
+	} {
+		if got := p.query(key); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %q, want %q", key, got, want)
+		}
+	}
+	if got := p.asks("tcp", "get good.example\nget plain.example\n"); got != "200 dane-only\n500 NOTFOUND\n" {
+		t.Errorf("tcp_table: got %q", got)
+	}
+	p.counted(`starttls_policy_answers_total{answer="dane-only",kept="true"} `, "starttls_dns_fit 1", "starttls_policy_answer_seconds_bucket", "go_goroutines")
+
+	// A change is seen when SIGHUP has dropped what was kept.
+	if err := tree.Set(zone.Config{Origin: "example", Text: "plain MX 10 mx.plain\nmx.plain A 192.0.2.2\n_25._tcp.mx.plain TLSA 3 1 1 " + digest}); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.query("plain.example"); got != "NOTFOUND " {
+		t.Errorf("before SIGHUP: got %q", got)
+	}
+	syscall.Kill(os.Getpid(), syscall.SIGHUP)
+	p.said(p.err, "files were read again")
+	if got := p.query("plain.example"); got != "OK dane-only" {
+		t.Errorf("after SIGHUP: got %q", got)
+	}
+	p.end()
+	if _, err := net.Dial("unix", socket); err == nil {
+		t.Error("somebody still listens")
+	}
+}
+
+// counted expects words among the metrics.
+func (p *policyService) counted(words ...string) {
+	p.t.Helper()
+	_, rest, _ := strings.Cut(p.out.String(), "metrics    ")
+	url, _, _ := strings.Cut(rest, "\n")
+	r, err := http.Get(url)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, _ := io.ReadAll(r.Body)
+	for _, word := range words {
+		if !strings.Contains(string(text), word) {
+			p.t.Errorf("no %q in\n%s", word, text)
+		}
+	}
+}
+
+// A DNS that is not fit is told plainly, and TEMP is answered, nothing milder.
+func TestPolicyServeWithoutDNSSEC(t *testing.T) {
+	p := startPolicy(t, "--dns-server", "127.0.0.1:1", "--listen", "inet:127.0.0.1:0", "--postfix", "auto")
+	p.said(p.out, "dns        DNSSEC does not work, so no delivery can be proved safe by DANE:\n")
+	p.said(p.err, "level=ERROR")
+	if got := p.query("good.example"); !strings.HasPrefix(got, "TEMP the MX records of good.example could not be looked up: ") {
+		t.Errorf("got %q", got)
+	}
+}
+
+// A socket that a dead process left is taken over, one that is in use is not.
+func TestPolicyServeTakesOverSockets(t *testing.T) {
+	_, dns := zones(t)
+	socket := filepath.Join(t.TempDir(), "policy")
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetUnlinkOnClose(false)
+	ln.Close()
+	p := startPolicy(t, append(dns, "--listen", "unix:"+socket)...)
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o666 {
+		t.Errorf("the socket: %v, %v", info, err)
+	}
+	if err := (&policyServeFlags{listen: []string{"unix:" + socket}}).run(t.Context(), streams{nil, io.Discard, io.Discard}); err == nil {
+		t.Error("a socket in use was taken over")
+	}
+	p.end()
+}
