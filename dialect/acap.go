@@ -1,9 +1,6 @@
 package dialect
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // ACAP is STARTTLS in the Application Configuration Access Protocol. The greeting lists what the server
 // can do, and comes again inside TLS (RFC 2595 §5.1).
@@ -19,18 +16,10 @@ var ACAP = Dialect{
 }
 
 type acap struct {
+	tagged
 	inside bool
 
 	greeted bool
-	ours    int    // how many tags of our own we have used
-	tag     string // of the last command, legal or not
-	verb    string // of it, in upper case
-	kind    Kind   // of it
-	open    bool   // it has no tagged answer yet
-	wait    bool   // and the next word is the server's
-	more    bool   // the server has asked for more of it with "+"
-	literal int    // how many octets the client has announced for then
-
 	offered bool
 	secret  bool // real work has begun
 	authed  bool
@@ -43,32 +32,22 @@ func (s *acap) Pending() bool { return s.wait || !s.greeted }
 func (s *acap) Settled() bool { return s.authed || s.secret && s.greeted && !s.offered }
 
 func (s *acap) request(buf []byte) (Message, int, error) {
-	octets := 0
-	if s.more {
-		octets = s.literal
-	}
-	n, first, announced, err := cutCommand(buf, octets)
+	c, n, err := s.cut(buf)
 	if n == 0 || err != nil {
 		return Message{}, 0, err
 	}
-	if s.more { // a literal, or a line of a SASL exchange
-		s.more, s.wait, s.literal = false, true, max(0, announced)
+	if c.rest {
+		s.wait = true
 		return Message{Kind: Secret, Tag: s.tag}, n, nil
 	}
-	line, crlf := chomp(buf[:first])
-	if err := foreign(line); err != nil {
-		return Message{}, 0, err
-	}
-	m := s.command(line, crlf, announced < 0 && first == n)
-	s.literal = max(0, announced)
-	return m, n, nil
+	return s.command(c), n, nil
 }
 
 // command tells what a command line is, as the IMAP dialect does: a line without a legal tag is never
 // one of the clear and is refused with an untagged BAD, and what a laxer reader could take for STARTTLS
-// is an upgrade to be refused. alone says that it has no literal.
-func (s *acap) command(line string, crlf, alone bool) Message {
-	tag, rest, _ := strings.Cut(line, " ")
+// is an upgrade to be refused.
+func (s *acap) command(c clientLine) Message {
+	tag, rest, _ := strings.Cut(c.text, " ")
 	verb, _, _ := strings.Cut(rest, " ")
 	m := Message{Kind: Secret, Tag: tag}
 	legal := len(tag) <= 32 && legalTag(strings.ReplaceAll(tag, "%", "x")) // RFC 2244 §8 has % in tags
@@ -76,9 +55,9 @@ func (s *acap) command(line string, crlf, alone bool) Message {
 		m.Tag = "*"
 	}
 	switch verb = upper(verb); {
-	case laxWord(line, 1) == "STARTTLS":
-		m.Kind, m.Why = Upgrade, s.refusal(legal && alone && crlf && upper(rest) == "STARTTLS")
-	case !legal, !alone:
+	case laxWord(c.text, 1) == "STARTTLS":
+		m.Kind, m.Why = Upgrade, refusal(s.inside, legal && c.alone && c.crlf && upper(rest) == "STARTTLS", s.authed)
+	case !legal, !c.alone:
 	case verb == "NOOP", verb == "LANG":
 		m.Kind = Other
 	case verb == "LOGOUT":
@@ -88,19 +67,6 @@ func (s *acap) command(line string, crlf, alone bool) Message {
 	s.open, s.wait = true, legal
 	s.secret = s.secret || m.Kind == Secret
 	return m
-}
-
-// refusal is why STARTTLS must be refused, if it must.
-func (s *acap) refusal(exact bool) Reason {
-	switch {
-	case s.inside:
-		return AlreadyTLS
-	case !exact:
-		return BadSyntax
-	case s.authed:
-		return NotNow
-	}
-	return Unknown
 }
 
 func (s *acap) reply(buf []byte) (Message, int, error) {
@@ -123,7 +89,7 @@ func (s *acap) reply(buf []byte) (Message, int, error) {
 		if s.open && s.kind == Bye {
 			m.Re = Bye // the tagged OK follows
 		} else {
-			s.open, s.wait, s.more = false, false, false
+			s.closed()
 		}
 	case !s.greeted && (tag != "*" || word != "ACAP" || n != first):
 		return Message{}, 0, noise("a greeting that is none")
@@ -146,25 +112,9 @@ func (s *acap) reply(buf []byte) (Message, int, error) {
 	return m, n, nil
 }
 
-// goOn reads a "+": the client may say more of its command.
-func (s *acap) goOn(text string) Message {
-	if !s.open || s.more {
-		return Message{}
-	}
-	m := Message{Re: s.kind, Tag: s.tag}
-	if s.wait = false; s.kind != Secret {
-		s.open = false // there is no more of it: the server has not understood
-		m.Kind, m.Text = No, "+ "+text
-		return m
-	}
-	s.more = true
-	return m
-}
-
 // answer reads the tagged answer to the open command.
 func (s *acap) answer(status, text string) Message {
-	s.open, s.wait, s.more = false, false, false
-	m := Message{Re: s.kind, Tag: s.tag}
+	m := s.closed()
 	_, code, _ := strings.Cut(upper(text), "(")
 	switch code, _, _ = strings.Cut(code, ")"); {
 	case status != "OK":
@@ -180,10 +130,4 @@ func (s *acap) answer(status, text string) Message {
 		s.authed = true
 	}
 	return m
-}
-
-// ask says a command under a tag of our own.
-func (s *acap) ask(dst []byte, verb string) []byte {
-	s.ours++
-	return append(dst, "s"+strconv.Itoa(s.ours)+" "+verb+"\r\n"...)
 }

@@ -1,9 +1,6 @@
 package dialect
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // An acapItem is a capability of a greeting: (NAME "string" ...).
 type acapItem struct {
@@ -76,9 +73,7 @@ func (s *acap) edit(dst []byte, m Message) []byte {
 			}
 			said = true
 		case "SASL":
-			kept := slices.DeleteFunc(slices.Clone(item.strs), func(mech string) bool {
-				return m.edit.unbound && bound(upper(mech)) || m.edit.offer && m.Offer == Required
-			})
+			kept := m.keeps(item.strs)
 			if len(kept) < len(item.strs) {
 				item.raw = acapSASL(kept)
 			}
@@ -113,12 +108,12 @@ func (s *acap) say(dst []byte, m Message) []byte {
 	case Greeting:
 		return append(dst, acapGreeting(m)...)
 	case No:
-		return append(dst, acapRefusal(m)...)
+		return append(dst, refuseTagged(m, acapRefusals)...)
 	case Upgrade:
-		return s.ask(dst, "STARTTLS")
+		return s.ask(dst, "", "STARTTLS")
 	case Bye:
 		if m.Re != Bye {
-			return s.ask(dst, "LOGOUT")
+			return s.ask(dst, "", "LOGOUT")
 		}
 		dst = append(dst, "* BYE \"Logging out\"\r\n"...)
 	}
@@ -147,7 +142,7 @@ func acapGreeting(m Message) string {
 }
 
 // acapRefusals are the words of a No, with codes of RFC 2244 §3.6.
-var acapRefusals = [...]string{
+var acapRefusals = []string{
 	Unknown:        `BAD "Unknown command"`,
 	TLSRequired:    `NO (ENCRYPT-NEEDED) "Issue STARTTLS first"`,
 	TLSUnavailable: `NO (TRYLATER) "TLS not available due to temporary reason"`,
@@ -156,16 +151,4 @@ var acapRefusals = [...]string{
 	NotNow:         `BAD "Not in this state"`,
 	Unavailable:    `BYE (TRYLATER) "Service not available"`,
 	TooMuch:        `BYE (TRYLATER) "Too many commands or errors"`,
-}
-
-// acapRefusal words a No. A BYE answers no command; a line without a legal tag gets an untagged BAD.
-func acapRefusal(m Message) string {
-	tag, text := m.Tag, acapRefusals[m.Why]
-	switch {
-	case m.Why == Unavailable, m.Why == TooMuch:
-		tag = "*"
-	case tag == "", tag == "*":
-		tag, text = "*", acapRefusals[BadSyntax]
-	}
-	return tag + " " + text + "\r\n"
 }

@@ -1,9 +1,6 @@
 package dialect
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // IMAP is STARTTLS in IMAP4rev1 and IMAP4rev2. imap_caps.go has its capability lists and our words.
 var IMAP = Dialect{
@@ -19,24 +16,11 @@ var IMAP = Dialect{
 	Speak:    func(we Side, inside bool) Speech { return speech{&imap{inside: inside}, we} },
 }
 
-const (
-	imapTag  = 256     // the longest tag that is taken for one; the grammar has no limit
-	imapHuge = 1 << 30 // a literal of this size or more is longer than every limit
-)
-
 type imap struct {
+	tagged
 	inside bool
 
-	begun   bool   // something was said
-	ours    int    // how many tags of our own we have used
-	tag     string // of the last command, legal or not
-	verb    string // of it, in upper case
-	kind    Kind   // of it
-	open    bool   // it has no tagged answer yet
-	wait    bool   // and the next word is the server's
-	more    bool   // the server has asked for more of it with "+"
-	literal int    // how many octets the client has announced for then
-
+	begun   bool // something was said
 	heard   bool // the server has said what it can do
 	offered bool // and STARTTLS was in it
 	secret  bool // real work has begun
@@ -49,67 +33,18 @@ func (s *imap) Pending() bool { return s.wait }
 func (s *imap) Settled() bool { return s.authed || s.secret && s.heard && !s.offered }
 
 func (s *imap) request(buf []byte) (Message, int, error) {
-	octets := 0
-	if s.more {
-		octets = s.literal
-	}
-	n, first, announced, err := cutCommand(buf, octets)
+	c, n, err := s.cut(buf)
 	if n == 0 || err != nil {
 		return Message{}, 0, err
 	}
-	if s.more { // a literal, a line of a SASL exchange, DONE
-		s.more, s.wait, s.literal = false, legalTag(s.tag), max(0, announced)
+	if c.rest {
+		s.wait = legalTag(s.tag)
 		return Message{Kind: Secret, Tag: s.tag}, n, nil
 	}
-	line, crlf := chomp(buf[:first])
-	if err := foreign(line); err != nil {
-		return Message{}, 0, err
-	}
-	m := s.command(line, crlf, announced < 0 && first == n)
-	s.literal = max(0, announced)
-	return m, n, nil
+	return s.command(c), n, nil
 }
 
-// cutCommand cuts a client's message that begins with octets that were announced before. A literal
-// that needs the server's leave ends it, and its size is announced; one that needs none is part of it
-// (RFC 7888). first is the length of the first line.
-func cutCommand(buf []byte, octets int) (n, first, announced int, err error) {
-	for n = octets; ; {
-		if len(buf) <= n {
-			return 0, 0, 0, nil
-		}
-		end, err := cutLine(buf[n:])
-		if end == 0 || err != nil {
-			return 0, 0, 0, err
-		}
-		size, free := literal(buf[n : n+end])
-		if n += end; first == 0 {
-			first = n
-		}
-		if size < 0 || !free {
-			return n, first, size, nil
-		}
-		n += size
-	}
-}
-
-// literal returns the size of the literal that a line announces at its end, or -1, and whether it
-// follows without leave: "{n}" or "{n+}".
-func literal(line []byte) (size int, free bool) {
-	text, _ := chomp(line)
-	text, ok := strings.CutSuffix(text, "}")
-	brace := strings.LastIndexByte(text, '{')
-	digits, free := strings.CutSuffix(text[brace+1:], "+")
-	if !ok || brace < 0 || digits == "" || strings.Trim(digits, "0123456789") != "" {
-		return -1, false
-	}
-	if size, err := strconv.Atoi(digits); err == nil && size < imapHuge {
-		return size, free
-	}
-	return imapHuge, free
-}
-
-// command tells what a command line is. alone says that it has no literal.
+// command tells what a command line is.
 //
 // A line that bears no legal tag is never a command of the clear. It has the tag "*", so that it is
 // refused as servers do it, with an untagged BAD. It is Secret, which keeps it from the server where
@@ -117,8 +52,8 @@ func literal(line []byte) (size int, free bool) {
 // could take for STARTTLS: that is an Upgrade to be refused at every level, because a server that
 // obeyed it would begin TLS behind our back. A command with a literal is Secret as well: to a server
 // that knows no "{n+}" the octets are commands.
-func (s *imap) command(line string, crlf, alone bool) Message {
-	tag, rest, _ := strings.Cut(line, " ")
+func (s *imap) command(c clientLine) Message {
+	tag, rest, _ := strings.Cut(c.text, " ")
 	verb, _, _ := strings.Cut(rest, " ")
 	verb = upper(verb)
 	m := Message{Kind: Secret, Tag: tag}
@@ -127,10 +62,10 @@ func (s *imap) command(line string, crlf, alone bool) Message {
 		m.Tag = "*"
 	}
 	switch {
-	case laxWord(line, 1) == "STARTTLS":
+	case laxWord(c.text, 1) == "STARTTLS":
 		m.Kind = Upgrade
-		m.Why = s.refusal(legal && alone && crlf && upper(rest) == "STARTTLS")
-	case !legal, !alone:
+		m.Why = refusal(s.inside, legal && c.alone && c.crlf && upper(rest) == "STARTTLS", s.authed)
+	case !legal, !c.alone:
 	case verb == "CAPABILITY":
 		m.Kind = Ask
 	case verb == "NOOP", verb == "ID":
@@ -143,29 +78,6 @@ func (s *imap) command(line string, crlf, alone bool) Message {
 	// Whether and how a line without a legal tag is answered is not written anywhere.
 	s.open, s.wait = true, legal
 	return m
-}
-
-// refusal is why STARTTLS must be refused, if it must.
-func (s *imap) refusal(exact bool) Reason {
-	switch {
-	case s.inside:
-		return AlreadyTLS
-	case !exact:
-		return BadSyntax
-	case s.authed:
-		return NotNow
-	}
-	return Unknown
-}
-
-// legalTag: 1*<any ASTRING-CHAR except "+"> (RFC 9051 §9).
-func legalTag(tag string) bool {
-	for i := range len(tag) {
-		if c := tag[i]; c <= ' ' || c >= 0x7f || strings.IndexByte(`(){%*"\+`, c) >= 0 {
-			return false
-		}
-	}
-	return tag != "" && len(tag) <= imapTag
 }
 
 func (s *imap) reply(buf []byte) (Message, int, error) {
@@ -208,22 +120,6 @@ func (s *imap) reply(buf []byte) (Message, int, error) {
 // imapStatus are the words of status responses (RFC 9051 §7.1). Their text holds no literal.
 var imapStatus = map[string]bool{"OK": true, "NO": true, "BAD": true, "PREAUTH": true, "BYE": true}
 
-// cutData returns the length of an untagged response, literals and all. They follow at once.
-func cutData(buf []byte) int {
-	for n := 0; n < len(buf); {
-		end, err := cutLine(buf[n:])
-		if end == 0 || err != nil {
-			return 0
-		}
-		size, free := literal(buf[n : n+end])
-		if n += end; size < 0 || free {
-			return n
-		}
-		n += size
-	}
-	return 0
-}
-
 // untagged reads a status that answers no command: a greeting (RFC 9051 §7.1), a BYE, a remark.
 func (s *imap) untagged(status, text string) Message {
 	greeting := !s.begun
@@ -232,7 +128,7 @@ func (s *imap) untagged(status, text string) Message {
 		if s.open && s.kind == Bye {
 			return Message{Kind: Bye, Re: Bye, Text: text} // the tagged OK follows
 		}
-		s.open, s.wait, s.more = false, false, false
+		s.closed()
 		return Message{Kind: Bye, Text: text}
 	case greeting && status == "PREAUTH":
 		if s.authed = true; !s.inside {
@@ -247,25 +143,9 @@ func (s *imap) untagged(status, text string) Message {
 	return Message{}
 }
 
-// goOn reads a "+": the client may say more of its command.
-func (s *imap) goOn(text string) Message {
-	if !s.open || s.more {
-		return Message{}
-	}
-	m := Message{Re: s.kind, Tag: s.tag}
-	if s.wait = false; s.kind != Secret {
-		s.open = false // there is no more of it: the server has not understood
-		m.Kind, m.Text = No, "+ "+text
-		return m
-	}
-	s.more = true
-	return m
-}
-
 // answer reads the tagged answer to the open command.
 func (s *imap) answer(status, text string) Message {
-	s.open, s.wait, s.more = false, false, false
-	m := Message{Re: s.kind, Tag: s.tag}
+	m := s.closed()
 	switch {
 	case status != "OK":
 		m.Kind, m.Why, m.Text = No, s.why(status, text), text

@@ -1,9 +1,6 @@
 package dialect
 
-import (
-	"strconv"
-	"strings"
-)
+import "strings"
 
 // capList finds the capability list of a server's line: behind an untagged CAPABILITY, or in the
 // response code of a status (RFC 9051 §7.1, §7.2.2).
@@ -50,10 +47,10 @@ func (s *imap) learn(m *Message, line []byte) {
 	}
 }
 
-// editCaps changes a capability list; the rest of the line stays byte for byte, and so do the other
+// edit changes a capability list; the rest of the line stays byte for byte, and so do the other
 // words of the list and the blanks between them. A LOGINDISABLED of the server's own stays as well:
 // it knows why it takes no passwords.
-func (s *imap) editCaps(dst []byte, m Message) []byte {
+func (s *imap) edit(dst []byte, m Message) []byte {
 	from, to, ok := capList(m.Raw)
 	if !ok {
 		return append(dst, m.Raw...)
@@ -62,7 +59,7 @@ func (s *imap) editCaps(dst []byte, m Message) []byte {
 	list := dropWords(m.Raw[from:to], func(word string) bool {
 		switch mech, auth := strings.CutPrefix(word, "AUTH="); {
 		case auth:
-			return m.edit.unbound && bound(mech) || m.edit.offer && m.Offer == Required
+			return m.drops(mech)
 		case word == "STARTTLS" && m.edit.offer:
 			again := starttls
 			starttls = true
@@ -85,20 +82,20 @@ func (s *imap) editCaps(dst []byte, m Message) []byte {
 
 func (s *imap) say(dst []byte, m Message) []byte {
 	if m.Raw != nil {
-		return s.editCaps(dst, m)
+		return s.edit(dst, m)
 	}
 	switch m.Kind {
 	case Greeting:
 		return append(dst, imapGreeting(m)...)
 	case No:
-		return append(dst, imapRefusal(m)...)
+		return append(dst, refuseTagged(m, imapRefusals)...)
 	case Ask:
-		return s.ask(dst, m, "CAPABILITY")
+		return s.ask(dst, m.Tag, "CAPABILITY")
 	case Upgrade:
-		return s.ask(dst, m, "STARTTLS")
+		return s.ask(dst, m.Tag, "STARTTLS")
 	case Bye:
 		if m.Re != Bye {
-			return s.ask(dst, m, "LOGOUT")
+			return s.ask(dst, m.Tag, "LOGOUT")
 		}
 		dst = append(dst, "* BYE Logging out\r\n"...)
 	case Caps:
@@ -113,15 +110,6 @@ func (s *imap) say(dst []byte, m Message) []byte {
 		dst = append(dst, m.Tag+" OK Completed\r\n"...)
 	}
 	return dst
-}
-
-// ask says a command under a tag of our own, if m has none.
-func (s *imap) ask(dst []byte, m Message, verb string) []byte {
-	if m.Tag == "" {
-		s.ours++
-		m.Tag = "s" + strconv.Itoa(s.ours)
-	}
-	return append(dst, m.Tag+" "+verb+"\r\n"...)
 }
 
 // imapList is a capability list of our own.
@@ -148,7 +136,7 @@ func imapGreeting(m Message) string {
 }
 
 // imapRefusals are the words of a No, with codes of RFC 9051 §7.1.
-var imapRefusals = [...]string{
+var imapRefusals = []string{
 	Unknown:        "BAD Command not understood",
 	TLSRequired:    "NO [PRIVACYREQUIRED] Issue STARTTLS first",
 	TLSUnavailable: "NO [UNAVAILABLE] TLS not available due to temporary reason",
@@ -157,16 +145,4 @@ var imapRefusals = [...]string{
 	NotNow:         "BAD Not in this state",
 	Unavailable:    "BYE [UNAVAILABLE] Service not available",
 	TooMuch:        "BYE [LIMIT] Too many commands or errors",
-}
-
-// imapRefusal words a No. A BYE answers no command; a line without a legal tag gets an untagged BAD.
-func imapRefusal(m Message) string {
-	tag, text := m.Tag, imapRefusals[m.Why]
-	switch {
-	case m.Why == Unavailable, m.Why == TooMuch:
-		tag = "*"
-	case tag == "", tag == "*":
-		tag, text = "*", imapRefusals[BadSyntax]
-	}
-	return tag + " " + text + "\r\n"
 }

@@ -96,7 +96,7 @@ func (s *irc) request(buf []byte) (Message, int, error) {
 	m := Message{Kind: Secret}
 	switch {
 	case ircUpgrade(line):
-		m.Kind, m.Why = Upgrade, s.refusal(crlf && upper(line) == "STARTTLS")
+		m.Kind, m.Why = Upgrade, refusal(s.inside, crlf && upper(line) == "STARTTLS", s.authed)
 		s.upgrade = true
 	case l.command == "CAP" && upper(l.param(0)) == "LS":
 		m.Kind, s.asked = Ask, true
@@ -123,19 +123,6 @@ func ircUpgrade(line string) bool {
 		}
 	}
 	return false
-}
-
-// refusal is why STARTTLS must be refused, if it must.
-func (s *irc) refusal(exact bool) Reason {
-	switch {
-	case s.inside:
-		return AlreadyTLS
-	case !exact:
-		return BadSyntax
-	case s.authed:
-		return NotNow
-	}
-	return Unknown
 }
 
 func (s *irc) reply(buf []byte) (Message, int, error) {

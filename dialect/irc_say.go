@@ -111,7 +111,7 @@ func (s *irc) edit(dst []byte, m Message) []byte {
 
 // ircSASL returns the capability sasl as it may be said, or "". Its mechanisms are listed since IRCv3.2.
 func ircSASL(word, value string, m Message) string {
-	if m.edit.offer && m.Offer == Required {
+	if m.holdsBack() {
 		return ""
 	}
 	mechs := strings.Split(value, ",")

@@ -65,7 +65,7 @@ func (s *nntp) request(buf []byte) (Message, int, error) {
 	s.begun = true
 	m := Message{Kind: s.command(line, crlf)}
 	if m.Kind == Upgrade {
-		m.Why = s.refusal(crlf && upper(strings.TrimRight(line, " \t")) == "STARTTLS")
+		m.Why = refusal(s.inside, crlf && upper(strings.TrimRight(line, " \t")) == "STARTTLS", s.opaque)
 	}
 	s.kind, s.wait = m.Kind, true
 	s.secret = s.secret || m.Kind == Secret
@@ -95,19 +95,6 @@ func (s *nntp) command(line string, crlf bool) Kind {
 		return Other
 	}
 	return Secret
-}
-
-// refusal is why STARTTLS must be refused, if it must.
-func (s *nntp) refusal(exact bool) Reason {
-	switch {
-	case s.inside:
-		return AlreadyTLS
-	case !exact:
-		return BadSyntax
-	case s.opaque:
-		return NotNow
-	}
-	return Unknown
 }
 
 func (s *nntp) reply(buf []byte) (Message, int, error) {

@@ -1,58 +1,28 @@
 package dialect
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 )
 
 // learn reads the answer to CAPABILITIES (RFC 3977 §5.2).
 func (s *nntp) learn(m *Message, text []byte) {
-	m.Kind, s.heard, s.later = Caps, true, false
-	for _, line := range lines(text)[1:] {
-		text, _ := chomp(line)
-		switch key, arg := splitVerb(text); key {
-		case "STARTTLS":
-			m.Offer, s.later = Offered, true
-		case "MODE-READER":
-			s.later = true
-		case "SASL":
-			m.Mechs = append(m.Mechs, words(upper(arg))...)
-		}
-	}
+	others := readCaps(m, text, "STARTTLS")
+	m.Kind, s.heard = Caps, true
+	s.later = m.Offer == Offered || slices.Contains(others, "MODE-READER")
 }
 
-// edit changes a list of capabilities. All other lines stay byte for byte.
+// edit changes a list of capabilities.
 func (s *nntp) edit(dst []byte, m Message) []byte {
-	said := !m.edit.offer || m.Offer == Unsaid
-	all := lines(m.Raw)
-	for i, line := range all {
-		text, _ := chomp(line)
-		switch key, arg := splitVerb(text); {
-		case i == 0:
-		case i == len(all)-1 && !said:
-			dst = append(dst, "STARTTLS\r\n"...)
-		case key == "STARTTLS" && m.edit.offer:
-			if said {
-				continue
-			}
-			said = true
+	return editCaps(dst, m, "STARTTLS", func(key, arg string, line []byte) []byte {
+		switch {
 		case key == "MODE-READER" && m.edit.offer && s.inside:
-			continue // RFC 4642 §2.2.2
-		case key == "AUTHINFO" && arg != "" && m.edit.offer && m.Offer == Required:
-			line = []byte("AUTHINFO\r\n") // no login in this state (RFC 4643 §2.1)
-		case key == "SASL" && m.edit.offer && m.Offer == Required:
-			continue
-		case key == "SASL" && m.edit.unbound && slices.ContainsFunc(words(upper(arg)), bound):
-			line = dropWords(bytes.TrimRight(line, "\r\n"), bound)
-			if len(words(string(line))) < 2 {
-				continue
-			}
-			line = append(line, "\r\n"...)
+			return nil // RFC 4642 §2.2.2
+		case key == "AUTHINFO" && arg != "" && m.holdsBack():
+			return []byte("AUTHINFO\r\n") // no login in this state (RFC 4643 §2.1)
 		}
-		dst = append(dst, line...)
-	}
-	return dst
+		return line
+	})
 }
 
 func (s *nntp) say(dst []byte, m Message) []byte {

@@ -47,12 +47,7 @@ func (s *nut) request(buf []byte) (Message, int, error) {
 	m := Message{Kind: Secret}
 	switch {
 	case nutUpgrade(line):
-		m.Kind = Upgrade
-		if s.inside {
-			m.Why = AlreadyTLS
-		} else if verb != "STARTTLS" || arg != "" {
-			m.Why = BadSyntax
-		}
+		m.Kind, m.Why = Upgrade, refusal(s.inside, verb == "STARTTLS" && arg == "", false)
 	case strings.Trim(line, " \t") == "":
 		s.maybe = true
 		return Message{}, n, nil
@@ -124,7 +119,7 @@ func (s *nut) reply(buf []byte) (Message, int, error) {
 	return m, n, nil
 }
 
-// nutWhy are the errors of RFC 9271 §4.3 that concern us.
+// nutWhy are the errors of RFC 9271 that concern us.
 var nutWhy = map[string]Reason{
 	"FEATURE-NOT-CONFIGURED": TLSUnavailable,
 	"FEATURE-NOT-SUPPORTED":  TLSUnavailable,
@@ -157,7 +152,7 @@ func (s *nut) say(dst []byte, m Message) []byte {
 	return append(dst, m.Raw...)
 }
 
-// nutRefusals are of RFC 9271 §4.3. That the server cannot be reached has no word: for a client it is as
+// nutRefusals are of RFC 9271. That the server cannot be reached has no word: for a client it is as
 // if the server could not reach the device.
 var nutRefusals = [...]string{
 	Unknown:        "ERR UNKNOWN-COMMAND\n",

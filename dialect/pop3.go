@@ -1,8 +1,6 @@
 package dialect
 
 import (
-	"bytes"
-	"slices"
 	"strings"
 )
 
@@ -59,7 +57,8 @@ func (s *pop3) request(buf []byte) (Message, int, error) {
 	m := Message{Kind: Secret}
 	switch {
 	case laxWord(line, 0) == "STLS":
-		m.Kind, m.Why = Upgrade, s.refusal(crlf && verb == "STLS" && arg == "")
+		// Between USER and PASS it would carry a name that was said in the clear into the session inside TLS.
+		m.Kind, m.Why = Upgrade, refusal(s.inside, crlf && verb == "STLS" && arg == "", s.user || s.authed)
 	case verb == "CAPA":
 		m.Kind = Ask
 	case verb == "NOOP", verb == "UTF8":
@@ -70,20 +69,6 @@ func (s *pop3) request(buf []byte) (Message, int, error) {
 	s.begun, s.verb, s.arg, s.kind, s.wait = true, verb, arg != "", m.Kind, true
 	s.secret = s.secret || m.Kind == Secret
 	return m, n, nil
-}
-
-// refusal is why STLS must be refused, if it must. Between USER and PASS it would carry a name that was
-// said in the clear into the session inside TLS.
-func (s *pop3) refusal(exact bool) Reason {
-	switch {
-	case s.inside:
-		return AlreadyTLS
-	case !exact:
-		return BadSyntax
-	case s.user, s.authed:
-		return NotNow
-	}
-	return Unknown
 }
 
 func (s *pop3) reply(buf []byte) (Message, int, error) {
@@ -164,48 +149,18 @@ func (s *pop3) learn(m *Message, text []byte) {
 		return
 	}
 	m.Kind, s.heard = Caps, true
-	for _, line := range lines(text)[1:] {
-		text, _ := chomp(line)
-		switch key, arg := splitVerb(text); key {
-		case "STLS":
-			m.Offer, s.offered = Offered, true
-		case "SASL":
-			m.Mechs = append(m.Mechs, words(upper(arg))...)
-		}
-	}
+	readCaps(m, text, "STLS")
+	s.offered = s.offered || m.Offer == Offered
 }
 
-// edit changes a list of capabilities. All other lines stay byte for byte.
+// edit changes a list of capabilities.
 func (s *pop3) edit(dst []byte, m Message) []byte {
-	said := !m.edit.offer || m.Offer == Unsaid
-	all := lines(m.Raw)
-	for i, line := range all {
-		text, _ := chomp(line)
-		switch key, arg := splitVerb(text); {
-		case i == 0:
-		case i == len(all)-1 && !said:
-			dst = append(dst, "STLS\r\n"...)
-		case key == "STLS" && m.edit.offer:
-			if said {
-				continue
-			}
-			said = true
-		case key == "USER" || key == "SASL":
-			// RFC 2449 §6.2 and §6.3: each says that a login of its kind works now.
-			if m.edit.offer && m.Offer == Required {
-				continue
-			}
-			if m.edit.unbound && key == "SASL" && slices.ContainsFunc(words(upper(arg)), bound) {
-				line = dropWords(bytes.TrimRight(line, "\r\n"), bound)
-				if len(words(string(line))) < 2 {
-					continue
-				}
-				line = append(line, "\r\n"...)
-			}
+	return editCaps(dst, m, "STLS", func(key, _ string, line []byte) []byte {
+		if key == "USER" && m.holdsBack() {
+			return nil // it says that such a login works now (RFC 2449 §6.2)
 		}
-		dst = append(dst, line...)
-	}
-	return dst
+		return line
+	})
 }
 
 func (s *pop3) say(dst []byte, m Message) []byte {

@@ -58,7 +58,7 @@ func (s *sieve) request(buf []byte) (Message, int, error) {
 	m := Message{Kind: Secret}
 	switch {
 	case laxWord(line, 0) == "STARTTLS":
-		m.Kind, m.Why = Upgrade, s.refusal(alone && crlf && verb == "STARTTLS" && arg == "")
+		m.Kind, m.Why = Upgrade, refusal(s.inside, alone && crlf && verb == "STARTTLS" && arg == "", s.authed)
 	case verb == "NOOP": // its tag may be a literal
 		m.Kind = Other
 	case verb == "CAPABILITY" && alone:
@@ -69,19 +69,6 @@ func (s *sieve) request(buf []byte) (Message, int, error) {
 	s.verb, s.kind, s.wait = verb, m.Kind, true
 	s.secret = s.secret || m.Kind == Secret
 	return m, n, nil
-}
-
-// refusal is why STARTTLS must be refused, if it must.
-func (s *sieve) refusal(exact bool) Reason {
-	switch {
-	case s.inside:
-		return AlreadyTLS
-	case !exact:
-		return BadSyntax
-	case s.authed:
-		return NotNow
-	}
-	return Unknown
 }
 
 // cutSieve cuts a line of the server, literals and all (RFC 5804 §4, response): a status, or strings.

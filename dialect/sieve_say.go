@@ -1,9 +1,6 @@
 package dialect
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // edit changes a list of capabilities. All other lines stay byte for byte, and so does a list of
 // mechanisms that loses none.
@@ -27,10 +24,7 @@ func (s *sieve) edit(dst []byte, m Message) []byte {
 			said = true
 		case upper(all[0]) == "SASL" && len(all) > 1:
 			mechs := words(all[1])
-			kept := slices.DeleteFunc(slices.Clone(mechs), func(mech string) bool {
-				// RFC 5804 §1.7: empty when TLS must come first.
-				return m.edit.unbound && bound(upper(mech)) || m.edit.offer && m.Offer == Required
-			})
+			kept := m.keeps(mechs) // RFC 5804 §1.7: empty when TLS must come first
 			if len(kept) < len(mechs) {
 				line = []byte("\"SASL\" " + quote(strings.Join(kept, " ")) + "\r\n")
 			}

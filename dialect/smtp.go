@@ -120,12 +120,8 @@ func (s *smtp) command(line string, crlf bool) Message {
 			m.Kind = Hello
 		}
 	case "STARTTLS":
-		m.Kind = Upgrade
-		if s.inside {
-			m.Why = AlreadyTLS
-		} else if strings.TrimRight(upper(line), " \t") != "STARTTLS" || !crlf {
-			m.Why = BadSyntax // RFC 3207 §4: no parameters
-		}
+		m.Kind = Upgrade // RFC 3207 §4: no parameters
+		m.Why = refusal(s.inside, crlf && strings.TrimRight(upper(line), " \t") == "STARTTLS", false)
 	case "NOOP", "RSET":
 		m.Kind = Other
 	case "QUIT":

@@ -106,7 +106,7 @@ func (s *xmpp) asked(m *Message, all []xmlElement, raw []byte) {
 	switch {
 	case e.local() == "starttls":
 		m.Kind, s.wait = Upgrade, true
-		m.Why = s.refusal(e.ns == xmppTLS && len(all) == 1 && e.empty(raw))
+		m.Why = refusal(s.inside, e.ns == xmppTLS && len(all) == 1 && e.empty(raw), s.login)
 		return
 	case e.is(xmppStreams, "error"):
 		return // the end of the stream follows
@@ -114,19 +114,6 @@ func (s *xmpp) asked(m *Message, all []xmlElement, raw []byte) {
 	m.Kind, s.secret = Secret, true
 	s.wait = sasl // a stanza may have no answer
 	s.login = s.login || sasl
-}
-
-// refusal is why STARTTLS must be refused, if it must.
-func (s *xmpp) refusal(exact bool) Reason {
-	switch {
-	case s.inside:
-		return AlreadyTLS
-	case !exact:
-		return BadSyntax
-	case s.login:
-		return NotNow
-	}
-	return Unknown
 }
 
 func (s *xmpp) reply(buf []byte) (Message, int, error) {

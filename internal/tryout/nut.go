@@ -44,7 +44,7 @@ func (c *nutConn) serve() error {
 // nut says a line as its servers do, with a bare LF.
 func (c *nutConn) nut(line string) { c.w.WriteString(line + "\n") }
 
-// answer returns the reply, without the last LF. Verbs are in capitals (RFC 9271 §4.2).
+// answer returns the reply, without the last LF. Verbs are in capitals (RFC 9271).
 func (c *nutConn) answer(words []string) string {
 	verb, args := words[0], words[1:]
 	switch verb {

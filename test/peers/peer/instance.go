@@ -29,6 +29,8 @@ type instance struct {
 	log  string   // what the process prints
 	logs []string // further files worth showing when the start fails
 
+	limit time.Duration // for it to answer
+
 	pid  int
 	done chan struct{} // closed when the process has ended; err is set then
 	err  error
@@ -41,7 +43,7 @@ type account struct{ uid, gid int }
 func begin(t T, name string, programs ...string) *instance {
 	t.Helper()
 	Need(t, programs...)
-	in := &instance{t: t, name: name, dir: tempDir(t, name)}
+	in := &instance{t: t, name: name, dir: tempDir(t, name), limit: startLimit}
 	in.log = in.path("log")
 	return in
 }
@@ -261,10 +263,10 @@ func (in *instance) stop(sig syscall.Signal) {
 }
 
 // await polls until the condition holds. It fails the test, with the ends of
-// the logs, when the server ends or startLimit passes.
+// the logs, when the server ends or its limit passes.
 func (in *instance) await(what string, holds func() bool) {
 	in.t.Helper()
-	deadline := time.Now().Add(startLimit)
+	deadline := time.Now().Add(in.limit)
 	for !holds() {
 		select {
 		case <-in.done:
@@ -272,7 +274,7 @@ func (in *instance) await(what string, holds func() bool) {
 		case <-time.After(pollEvery):
 		}
 		if time.Now().After(deadline) {
-			in.t.Fatalf("%s: waited %v for %s%s", in.name, startLimit, what, in.tail())
+			in.t.Fatalf("%s: waited %v for %s%s", in.name, in.limit, what, in.tail())
 		}
 	}
 }

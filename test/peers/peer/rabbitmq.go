@@ -3,6 +3,7 @@ package peer
 import (
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // StartRabbitMQ starts a message broker in the clear that speaks AMQP 1.0 and knows User. It has TLS of
@@ -12,6 +13,7 @@ func StartRabbitMQ(t T) (addr string) {
 	in := begin(t, "rabbitmq", "erl")
 	const server = "usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/sbin/rabbitmq-server"
 	program := needUnpacked(t, "/"+server, "rabbitmq/"+server)
+	in.limit = 2 * time.Minute // it is six seconds of work for an idle machine
 	a := in.addrs(3)
 	conf := in.write("rabbitmq.conf",
 		"listeners.tcp.default = "+a[0],
