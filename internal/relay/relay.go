@@ -50,6 +50,9 @@ type Config struct {
 	// Dial opens connections to next hops. If nil, that of an empty net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+	// Auth is how we log in to next hops: for a smarthost. If nil, we do not.
+	Auth *Auth
+
 	Times Times
 	// MaxConns and MaxPerAddr bound the clients in all and from one address. If zero, 1,000 and 500.
 	MaxConns, MaxPerAddr int

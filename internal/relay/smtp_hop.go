@@ -58,7 +58,11 @@ func (r *Relay) approach(ctx context.Context, a *policy.Attempt, ip netip.Addr, 
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	h := &hop{relay: r, conn: conn, attempt: a, addr: addr}
-	if err := h.begin(ctx, level); err != nil {
+	err = h.begin(ctx, level)
+	if err == nil && r.Auth != nil {
+		err = h.login(ctx, r.Auth)
+	}
+	if err != nil {
 		conn.Close()
 		if ctx.Err() != nil {
 			err = fmt.Errorf("no answer in time: %w", err)

@@ -99,6 +99,10 @@ func readReply(r *bufio.Reader) (reply, error) {
 
 // add takes a line of text in, its enhanced code apart (RFC 2034 §4).
 func (r *reply) add(text string) {
+	if r.code == 334 { // a challenge, which nobody reads
+		r.lines = append(r.lines, text)
+		return
+	}
 	if word, rest, _ := strings.Cut(text, " "); isEnhanced(word, r.code) {
 		r.enhanced, text = word, rest
 	}
