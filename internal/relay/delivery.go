@@ -6,20 +6,20 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
-
-	"starttls/internal/policy"
 )
 
 // A delivery is the part of a transaction that goes to one next hop.
 type delivery struct {
-	relay *Relay
-	id    string
-	next  string
-	env   *envelope
-	rcpts []*recipient
+	relay   *Relay
+	id      string
+	next    string
+	env     *envelope
+	message Message // what the message says of TLS, as far as that is known
+	rcpts   []*recipient
 
-	hop     *hop
-	refusal *policy.Refusal
+	spare *hop // a session from the last message, if there is one
+	hop   *hop
+	no    *reply // why there is none
 	// held says that only a demand for TLS stands in the way, so that the message may still say that it
 	// does without (RFC 8689 §4.2.2).
 	held bool
@@ -29,73 +29,82 @@ type delivery struct {
 	done      chan struct{}
 	cancel    context.CancelCauseFunc
 	began     time.Time
+	sent      bool // the next hop has taken the message
 }
 
 // window is how many pieces a next hop may lag behind the client.
 const window = 16
 
 func (r *Relay) newDelivery(next string, env *envelope) *delivery {
-	return &delivery{relay: r, id: r.id(), next: next, env: env, began: time.Now()}
+	return &delivery{relay: r, id: r.id(), next: next, env: env, message: Message{RequireTLS: env.requireTLS}, began: time.Now()}
 }
 
 // open finds a host that takes the transaction with at least one of the recipients, and sets the reply
 // of each.
-func (d *delivery) open(ctx context.Context, message Message) {
+func (d *delivery) open(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, d.relay.Times.Walk)
 	defer cancel()
-	plan := d.relay.Plan(ctx, d.next, message)
+	plan := d.relay.Plan(ctx, d.next, d.message)
 	w := walk{delivery: d, plan: plan}
-	d.refusal, d.held = nil, false
-	if plan.Refusal != nil {
-		d.refusal = plan.Refusal
-	} else if d.hop = w.run(ctx); d.hop == nil {
-		d.refusal, d.held = w.verdict(), w.demanded && !message.RequireTLS && !message.TLSOptional
-	}
-	if d.refusal != nil {
-		for _, r := range d.rcpts {
-			r.reply = refusalReply(d.refusal, d.id)
+	if d.hop = w.run(ctx); d.hop == nil && d.relay.Again != nil {
+		if again := d.relay.Again(ctx, plan, d.message); again != nil {
+			w = walk{delivery: d, plan: again}
+			d.hop = w.run(ctx)
 		}
+	}
+	if d.no, d.held = nil, false; d.hop != nil {
+		return
+	}
+	if d.no = w.final; d.no == nil {
+		d.no, d.held = refusalReply(w.plan.Conclude(w.refusals), d.id), d.mayRelax(ctx, &w)
+	}
+	for _, r := range d.rcpts {
+		r.reply = *d.no
+	}
+	if !d.held {
+		d.log(d.rcpts, *d.no)
 	}
 }
 
-// add names one more recipient to a next hop that is open already.
+// mayRelax reports whether a message that says "TLS-Required: No" might go where this walk has failed.
+func (d *delivery) mayRelax(ctx context.Context, w *walk) bool {
+	if d.message != (Message{}) || !w.demanded() {
+		return false
+	}
+	relaxed := d.relay.Plan(ctx, d.next, Message{TLSOptional: true})
+	return relaxed.Refusal == nil
+}
+
+// add names one more recipient.
 func (d *delivery) add(ctx context.Context, r *recipient) {
 	d.rcpts = append(d.rcpts, r)
 	switch {
-	case d.hop == nil && d.refusal == nil, d.hop == nil && d.held:
-		d.open(ctx, d.message())
-	case d.refusal != nil:
-		r.reply = refusalReply(d.refusal, d.id)
+	case d.no != nil:
+		r.reply = *d.no
+	case d.hop == nil:
+		d.open(ctx)
 	default:
 		release := d.hop.bind(ctx)
 		defer release()
 		if err := d.hop.rcpt(r); err != nil {
-			d.fail(answer(451, "4.4.2", "%s: the connection was lost: %v (%s)", d.hop.attempt.Host, err, d.id))
+			d.lost(answer(451, "4.4.2", "%s: the connection was lost: %v (%s)", d.hop, err, d.id))
 		} else {
 			r.reply = r.reply.passedOn()
 		}
 	}
 }
 
-// fail ends the session with the next hop and answers all recipients that are not refused already.
-func (d *delivery) fail(answer reply) {
-	d.drop()
-	d.refusal = &policy.Refusal{Code: answer.code, Enhanced: answer.enhanced, Text: answer.lines[0]}
+// lost ends the session with the next hop and answers all recipients that are not refused already.
+func (d *delivery) lost(told reply) {
+	d.hop.conn.Close()
+	d.hop, d.no = nil, &told
 	for _, r := range d.rcpts {
 		if r.reply.code == 0 || r.reply.ok() {
-			r.reply = answer
+			r.reply = told
 		}
 	}
+	d.log(d.rcpts, told)
 }
-
-func (d *delivery) drop() {
-	if d.hop != nil {
-		d.hop.conn.Close()
-		d.hop = nil
-	}
-}
-
-func (d *delivery) message() Message { return Message{RequireTLS: d.env.requireTLS} }
 
 // taken are the recipients that the next hop has taken so far.
 func (d *delivery) taken() []*recipient {
@@ -108,60 +117,74 @@ func (d *delivery) start(ctx context.Context, in *intake) {
 	d.feed, d.done = make(chan []byte, window), make(chan struct{})
 	go func() {
 		defer close(d.done)
+		defer d.cancel(nil)
 		d.run(ctx, in)
 	}()
 }
 
 // run sees a delivery to its end: afterwards each recipient has its reply.
 func (d *delivery) run(ctx context.Context, in *intake) {
-	defer d.cancel(nil)
-	if d.hop == nil && d.refusal == nil {
-		d.open(ctx, d.message())
+	if d.hop == nil && d.no == nil {
+		d.open(ctx)
 	}
 	if d.held {
-		select {
-		case <-in.header:
-		case <-ctx.Done():
-		}
-		if in.tlsOptional {
-			d.open(ctx, Message{TLSOptional: true})
-		}
+		d.relax(ctx, in)
 	}
 	if d.hop == nil {
 		return
 	}
-	if len(d.taken()) == 0 {
+	taken := d.taken()
+	for _, r := range d.rcpts {
+		if !r.reply.ok() {
+			d.log([]*recipient{r}, r.reply)
+		}
+	}
+	if len(taken) == 0 {
 		return
 	}
 	release := d.hop.bind(ctx)
 	r, err := d.hop.send(d.env, d.feed, d.committed.Load)
 	release()
-	d.settle(ctx, r, err)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	d.settle(taken, r, err)
+}
+
+// relax waits for the header and tries once more if the message does without TLS.
+func (d *delivery) relax(ctx context.Context, in *intake) {
+	select {
+	case <-in.header:
+	case <-ctx.Done():
+	}
+	if d.message.TLSOptional = in.tlsOptional; d.message.TLSOptional {
+		d.open(ctx)
+	} else {
+		d.log(d.rcpts, *d.no)
+	}
 }
 
 // settle gives the taken recipients their answer.
-func (d *delivery) settle(ctx context.Context, r reply, err error) {
-	host := d.hop.attempt.Host
-	if cause := context.Cause(ctx); err != nil && cause != nil {
-		err = cause
-	}
+func (d *delivery) settle(taken []*recipient, r reply, err error) {
 	switch {
 	case err == nil && r.code >= 200 && r.code/100 != 3:
 		r = r.passedOn()
 	case err == nil:
-		r = answer(451, "4.5.0", "%s answered %s (%s)", host, r, d.id)
+		r = answer(451, "4.5.0", "%s answered %s (%s)", d.hop, r, d.id)
 	case errors.Is(err, errEightBit): // RFC 6152 §3
-		r = answer(554, "5.6.3", "%s does not support 8BITMIME, and the message needs it (%s)", host, d.id)
+		r = answer(554, "5.6.3", "%s does not support 8BITMIME, and the message needs it (%s)", d.hop, d.id)
 	case errors.Is(err, errUncertain):
-		r = answer(451, "4.4.2", "%s: %v; it may have been taken (%s)", host, errUncertain, d.id)
+		r = answer(451, "4.4.2", "%s: %v; it may have been taken (%s)", d.hop, errUncertain, d.id)
 	default:
-		r = answer(451, "4.4.2", "%s: the connection was lost in the message: %v (%s)", host, err, d.id)
+		r = answer(451, "4.4.2", "%s: the connection was lost in the message: %v (%s)", d.hop, err, d.id)
 	}
-	for _, rcpt := range d.taken() {
+	for _, rcpt := range taken {
 		rcpt.reply = r
 	}
-	if err != nil || r.code/100 != 2 {
-		d.drop()
+	d.log(taken, r)
+	if d.sent = r.ok(); !d.sent {
+		d.hop.conn.Close()
+		d.hop = nil
 	}
 }
 

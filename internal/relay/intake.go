@@ -45,7 +45,7 @@ func (in *intake) write(p []byte) {
 	}
 	in.head = append(in.head, p...)
 	if end := headerEnd(in.head); end >= 0 || len(in.head) >= maxHeader {
-		in.tlsOptional = end >= 0 && tlsOptional(in.head[:end])
+		in.tlsOptional = end >= 0 && end <= maxHeader && tlsOptional(in.head[:end])
 		in.learn()
 	}
 }

@@ -1,10 +1,12 @@
 package relay
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"strings"
 
+	"starttls"
 	"starttls/resolver"
 )
 
@@ -30,8 +32,8 @@ var (
 	badParameter = answer(555, "5.5.4", "Parameter not known")
 )
 
-// parseMail reads the argument of MAIL. secured says that the client is inside TLS.
-func parseMail(arg string, secured bool) (*envelope, *reply) {
+// parseMail reads the argument of MAIL.
+func (s *session) parseMail(arg string) (*envelope, *reply) {
 	path, params, ok := cutPath(arg, "FROM:")
 	if !ok {
 		return nil, &badSyntax
@@ -44,7 +46,7 @@ func parseMail(arg string, secured bool) (*envelope, *reply) {
 			return nil, &badSyntax
 		}
 		seen[key] = true
-		if no := e.parameter(key, value, valued, secured); no != nil {
+		if no := s.parameter(e, key, value, valued); no != nil {
 			return nil, no
 		}
 	}
@@ -52,7 +54,7 @@ func parseMail(arg string, secured bool) (*envelope, *reply) {
 }
 
 // parameter takes one parameter of MAIL.
-func (e *envelope) parameter(key, value string, valued, secured bool) *reply {
+func (s *session) parameter(e *envelope, key, value string, valued bool) *reply {
 	var err error
 	switch key {
 	case "SIZE": // RFC 1870 §4: up to 20 digits
@@ -71,10 +73,12 @@ func (e *envelope) parameter(key, value string, valued, secured bool) *reply {
 		}
 	case "REQUIRETLS":
 		e.requireTLS = true
-		if valued { // RFC 8689 §2: no value
+		switch {
+		case s.Front.Level == starttls.None:
+			return &badParameter
+		case valued: // RFC 8689 §2: no value
 			return &badSyntax
-		}
-		if !secured { // RFC 8689 §2 item 4: not in the clear
+		case !s.secured: // RFC 8689 §2 item 4: not in the clear
 			no := answer(530, "5.7.0", "REQUIRETLS is for sessions inside TLS")
 			return &no
 		}
@@ -103,7 +107,7 @@ type recipient struct {
 }
 
 // parseRcpt reads the argument of RCPT.
-func parseRcpt(arg string, e *envelope) (*recipient, *reply) {
+func (s *session) parseRcpt(arg string) (*recipient, *reply) {
 	path, params, ok := cutPath(arg, "TO:")
 	switch {
 	case !ok || path == "":
@@ -111,7 +115,7 @@ func parseRcpt(arg string, e *envelope) (*recipient, *reply) {
 	case len(params) > 0:
 		return nil, &badParameter
 	}
-	if no := e.checkPath(path); no != nil {
+	if no := s.env.checkPath(path); no != nil {
 		return nil, no
 	}
 	next, ok := destination(path)
@@ -119,7 +123,7 @@ func parseRcpt(arg string, e *envelope) (*recipient, *reply) {
 		no := answer(501, "5.1.3", "Bad recipient address syntax")
 		return nil, &no
 	}
-	return &recipient{addr: path, next: next}, nil
+	return &recipient{addr: path, next: cmp.Or(s.Next, next)}, nil
 }
 
 // destination returns the next hop of an address: its domain as resolver.Name has it, or an address

@@ -29,6 +29,7 @@ type session struct {
 	rcpts      []*recipient // those that were taken
 	deliveries []*delivery
 	body       *chunks // of BDAT, nil before the first
+	spare      *hop    // a session with a next hop, from the last message
 
 	errors, idle int // wrong commands in all, and commands since the last message
 }
@@ -59,7 +60,10 @@ func (s *session) on(conn net.Conn) {
 
 // run serves the client until it leaves or ctx ends.
 func (s *session) run(ctx context.Context) error {
-	defer s.reset()
+	defer func() {
+		s.reset()
+		s.spare.retire()
+	}()
 	if s.Front.Implicit {
 		if err := s.startTLS(ctx); err != nil {
 			return err
@@ -280,9 +284,21 @@ func (s *session) reset() {
 		if d.done != nil {
 			<-d.done
 		}
-		if d.hop != nil {
-			d.hop.quit()
-		}
+		s.keep(d)
 	}
 	s.env, s.rcpts, s.deliveries, s.body = nil, nil, nil, nil
+}
+
+// keep takes the session of a delivery for the next message, if it has ended well, or ends it.
+func (s *session) keep(d *delivery) {
+	d.spare.retire()
+	switch {
+	case d.hop == nil:
+	case d.sent:
+		s.spare.retire()
+		s.spare = d.hop
+		s.spare.rest = time.AfterFunc(s.Times.Reuse, s.spare.quit)
+	default:
+		d.hop.quit()
+	}
 }

@@ -23,7 +23,7 @@ func (s *session) mail(arg string) error {
 	if !s.named || s.env != nil {
 		return s.wrong(notNow)
 	}
-	env, no := parseMail(arg, s.secured)
+	env, no := s.parseMail(arg)
 	if no != nil {
 		return s.wrong(*no)
 	}
@@ -42,7 +42,7 @@ func (s *session) rcpt(ctx context.Context, arg string) error {
 	if s.env == nil || s.body != nil {
 		return s.wrong(notNow)
 	}
-	r, no := parseRcpt(arg, s.env)
+	r, no := s.parseRcpt(arg)
 	if no != nil {
 		return s.wrong(*no)
 	}
@@ -94,6 +94,9 @@ func (s *session) delivery(next string) *delivery {
 		return nil
 	}
 	d := s.newDelivery(next, s.env)
+	if s.spare != nil && s.spare.next == next {
+		d.spare, s.spare = s.spare, nil
+	}
 	s.deliveries = append(s.deliveries, d)
 	return d
 }

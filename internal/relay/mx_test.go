@@ -27,7 +27,8 @@ type mx struct {
 	ln   net.Listener
 	cert *tls.Certificate // nil: no STARTTLS
 	// offers are the extensions besides STARTTLS.
-	offers []string
+	offers     []string
+	requireTLS bool // offered inside TLS
 	// on, if not nil, is asked before each command is answered: the words that it returns are said in
 	// place of the answer, "close" and "hang" do what they say, and "" is the usual course. The phases are
 	// the verbs, "banner", "HANDSHAKE" and "." (the end of the message).
@@ -175,6 +176,9 @@ func (s *mxSession) obey(verb, line string) bool {
 	switch verb {
 	case "EHLO":
 		offers := append([]string{"mx.test"}, s.offers...)
+		if s.requireTLS && s.secured {
+			offers = append(offers, "REQUIRETLS")
+		}
 		if s.cert != nil && !s.secured {
 			offers = append(offers, "STARTTLS")
 		}
@@ -312,6 +316,17 @@ func (c *client) hear() string {
 			return strings.Join(all, "\n")
 		}
 	}
+}
+
+// startTLS goes on inside TLS, unverified.
+func (c *client) startTLS() {
+	c.t.Helper()
+	c.ask("STARTTLS", "220")
+	secured := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
+	if err := secured.Handshake(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.conn, c.r = secured, bufio.NewReader(secured)
 }
 
 // ask says a line and wants a reply that begins with want.

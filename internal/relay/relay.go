@@ -30,6 +30,7 @@ import (
 	"starttls"
 	"starttls/dialect"
 	"starttls/internal/policy"
+	"starttls/tlsrpt"
 )
 
 // A Config says who may hand mail in, and where it goes. Dialect and Plan are needed.
@@ -42,11 +43,27 @@ type Config struct {
 	// Allow are the networks whose clients may hand mail in. This machine always may; nobody else may
 	// by default.
 	Allow []netip.Prefix
-	// Plan returns the plan for a destination: a domain, or a host in brackets. What fails is a plan
+	// Next is the destination of all mail: "[mail.example.org]:587", a smarthost. If empty, each recipient's
+	// domain is.
+	Next string
+	// Implicit says that TLS begins there with the first byte.
+	Implicit bool
+	// Plan returns the plan for a destination: a domain, an address literal, or Next. What fails is a plan
 	// with a refusal.
 	Plan func(ctx context.Context, next string, message Message) *policy.Plan
-	// TLS returns the configuration of a handshake. If nil, none is verified.
-	TLS func(*policy.Attempt) *tls.Config
+	// Again returns a plan that is better founded than one that has failed, or nil if there is none: it is
+	// asked before a message is put off (RFC 8461 §5.1). If nil, there never is.
+	Again func(ctx context.Context, failed *policy.Plan, message Message) *policy.Plan
+	// Remember is told what a host of a destination gave. If nil, nobody is.
+	Remember func(ctx context.Context, next, host string, seen policy.Seen)
+	// Tally is told each session as reports count it. It must not block. If nil, nobody is.
+	Tally func(tlsrpt.Session)
+	// Alarm is told when what was proved of a host is contradicted by what it gives. It must not block. If
+	// nil, the log alone tells.
+	Alarm func(Alarm)
+	// TLS is what a handshake with a next hop has besides what its attempt demands: authorities to trust,
+	// a cache of sessions. If nil, nothing.
+	TLS *tls.Config
 	// Dial opens connections to next hops. If nil, that of an empty net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -119,9 +136,6 @@ func New(c Config) *Relay {
 	def(&t.Reuse, 5*time.Second)
 	if c.Name == "" {
 		c.Name = "localhost"
-	}
-	if c.TLS == nil {
-		c.TLS = func(*policy.Attempt) *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 	}
 	if c.Dial == nil {
 		c.Dial = new(net.Dialer).DialContext

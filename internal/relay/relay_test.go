@@ -7,20 +7,45 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"starttls"
 	"starttls/dialect"
 	"starttls/internal/policy"
+	"starttls/tlsrpt"
 )
 
 // A bench is a relay with a plan for each destination.
 type bench struct {
 	*Relay
-	addr  string
-	plans map[string]*policy.Plan
-	log   *strings.Builder
+	addr string
+	log  *lines
+
+	mu       sync.Mutex
+	plans    map[string]*policy.Plan
+	made     map[string]func(Message) *policy.Plan
+	sessions []tlsrpt.Session
+	alarms   []Alarm
+}
+
+// lines is a log that may be read while it is written.
+type lines struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // newBench starts a relay. change, if not nil, has the last word on its configuration.
@@ -30,14 +55,13 @@ func newBench(t *testing.T, d *dialect.Dialect, change func(*Config)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{addr: ln.Addr().String(), plans: map[string]*policy.Plan{}, log: &strings.Builder{}}
+	b := &bench{addr: ln.Addr().String(), log: &lines{}, plans: map[string]*policy.Plan{}, made: map[string]func(Message) *policy.Plan{}}
 	c := Config{
-		Name: "relay.test", Dialect: d,
-		Plan: func(_ context.Context, next string, _ Message) *policy.Plan {
-			if p := b.plans[next]; p != nil {
-				return p
-			}
-			return &policy.Plan{Domain: next, Refusal: &policy.Refusal{Code: 550, Enhanced: "5.1.2", Text: "no such domain"}}
+		Name: "relay.test", Dialect: d, Plan: b.plan, Tally: b.tally,
+		Alarm: func(a Alarm) {
+			b.mu.Lock()
+			b.alarms = append(b.alarms, a)
+			b.mu.Unlock()
 		},
 		Log: slog.New(slog.NewTextHandler(b.log, nil)),
 	}
@@ -92,6 +116,8 @@ func (b *bench) to(domain string, level starttls.Level, mxs ...*mx) *policy.Plan
 			Addrs: []netip.Addr{m.addr().Addr()}, Level: level, Source: policy.FromDefault,
 		})
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.plans[domain] = p
 	return p
 }

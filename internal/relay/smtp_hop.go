@@ -29,23 +29,19 @@ type hop struct {
 	addr    netip.AddrPort
 	tls     *tls.ConnectionState // nil in the clear
 	offers  map[string]string    // extensions, by keyword in capitals
-	mails   int                  // how many transactions were begun
+	word    string               // what the session is worth, for the log
+	next    string               // of whose plan the attempt is
+	rest    *time.Timer          // runs while the session is kept for the next message
 }
 
 var errNoise = errors.New("not a reply")
 
-// connect opens a session at one address of an attempt, with as much TLS as it demands.
-func (r *Relay) connect(ctx context.Context, a *policy.Attempt, ip netip.Addr) (*hop, error) {
-	h, err := r.approach(ctx, a, ip, a.Level)
-	// RFC 7435: who encrypts where he can goes on in the clear, on a new connection.
-	if errors.Is(err, starttls.ErrTLS) && a.Level == starttls.May && ctx.Err() == nil {
-		h, err = r.approach(ctx, a, ip, starttls.None)
-	}
-	return h, err
-}
+// String names the host and its address.
+func (h *hop) String() string { return fmt.Sprintf("%s[%s]", h.attempt.Host, h.addr.Addr()) }
 
-// approach dials and goes to TLS, or says hello in the clear where the level lets it.
-func (r *Relay) approach(ctx context.Context, a *policy.Attempt, ip netip.Addr, level starttls.Level) (*hop, error) {
+// dial connects and goes to TLS, or says hello in the clear where the level lets it. What it heard and
+// reached stands in s, and why it is in the clear.
+func (r *Relay) dial(ctx context.Context, a *policy.Attempt, ip netip.Addr, level starttls.Level, s *policy.Session) (*hop, error) {
 	addr := netip.AddrPortFrom(ip, a.Port)
 	dialing, cancel := context.WithTimeout(ctx, r.Times.Connect)
 	conn, err := r.Dial(dialing, "tcp", addr.String())
@@ -53,12 +49,15 @@ func (r *Relay) approach(ctx context.Context, a *policy.Attempt, ip netip.Addr, 
 	if err != nil {
 		return nil, &connectError{err}
 	}
+	if local, ok := conn.LocalAddr().(*net.TCPAddr); ok {
+		s.Local = local.IP.String()
+	}
 	ctx, cancel = context.WithTimeout(ctx, r.Times.TLS)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	h := &hop{relay: r, conn: conn, attempt: a, addr: addr}
-	err = h.begin(ctx, level)
+	err = h.begin(ctx, level, s)
 	if err == nil && r.Auth != nil {
 		err = h.login(ctx, r.Auth)
 	}
@@ -73,44 +72,48 @@ func (r *Relay) approach(ctx context.Context, a *policy.Attempt, ip netip.Addr, 
 }
 
 // begin goes the way to TLS and asks what the server can do behind it.
-func (h *hop) begin(ctx context.Context, level starttls.Level) error {
-	leg := starttls.NewLeg(h.conn, &dialect.SMTP, dialect.Client, false)
+func (h *hop) begin(ctx context.Context, level starttls.Level, s *policy.Session) error {
+	leg := starttls.NewLeg(h.conn, &dialect.SMTP, dialect.Client, h.relay.Implicit)
 	var heard starttls.Heard
 	var err error
-	if level == starttls.None {
+	switch {
+	case h.relay.Implicit:
+	case level == starttls.None:
 		if heard, err = leg.Approach(h.relay.Name); errors.Is(err, starttls.ErrNotOffered) {
 			err = nil
 		}
-	} else {
+	default:
 		heard, err = leg.Walk(h.relay.Name)
 	}
+	s.Helo = heard.Name
 	switch {
 	case err == nil && level != starttls.None:
-		return h.secure(ctx, leg)
+		return h.secure(ctx, leg, s)
 	case err != nil && level > starttls.May:
 		return err
-	case err != nil && !isNoOffer(err):
+	case err != nil && !policy.NoOffer(err):
 		return err
+	case s.Err == nil:
+		s.Err = err
 	}
 	return h.inTheClear(leg, heard)
 }
 
-// isNoOffer reports whether a server that was reached gave no TLS before any handshake.
-func isNoOffer(err error) bool {
-	e, ok := errors.AsType[*starttls.Error](err)
-	return ok && !e.Gone && (errors.Is(err, starttls.ErrNotOffered) || errors.Is(err, starttls.ErrRefused) && e.At != dialect.Greeting)
-}
-
 // secure shakes hands and says hello anew: what was said in the clear is forgotten (RFC 3207 §4.2).
-func (h *hop) secure(ctx context.Context, leg *starttls.Leg) error {
-	conn, err := leg.BeginClient(ctx, h.relay.TLS(h.attempt))
+func (h *hop) secure(ctx context.Context, leg *starttls.Leg, s *policy.Session) error {
+	conn, err := leg.BeginClient(ctx, h.attempt.TLSConfig(h.relay.TLS))
 	if err != nil {
 		return err
 	}
 	state := conn.ConnectionState()
-	h.tls = &state
+	h.tls, s.TLS = &state, &state
 	h.on(conn)
 	h.deadline(h.relay.Times.TLS)
+	if h.relay.Implicit {
+		if greeting, err := h.hear(); err != nil || !greeting.ok() {
+			return cmp.Or(err, error(&replyError{greeting, true}))
+		}
+	}
 	hello, err := h.ask("EHLO " + h.relay.Name)
 	if err != nil {
 		return err
@@ -233,7 +236,6 @@ func (h *hop) mailFrom(e *envelope) string {
 // transact begins a transaction and names recipients, in one go where the server can take that
 // (RFC 2920). It returns the answer to each. The error is a [replyError] when the transaction was refused.
 func (h *hop) transact(e *envelope, rcpts []*recipient) ([]reply, error) {
-	h.mails++
 	h.deadline(h.relay.Times.Command)
 	h.say(h.mailFrom(e))
 	pipelined := h.has("PIPELINING")

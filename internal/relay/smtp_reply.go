@@ -27,8 +27,10 @@ func answer(code int, enhanced, format string, args ...any) reply {
 }
 
 // refusalReply is how a refusal is told. id is found in the log.
-func refusalReply(r *policy.Refusal, id string) reply {
-	return answer(r.Code, r.Enhanced, "%s (%s)", r.Text, id)
+func refusalReply(r *policy.Refusal, id string) *reply {
+	told := answer(r.Code, r.Enhanced, "%s", r.Text)
+	told.lines[0] += " (" + id + ")" // whatever was cut
+	return &told
 }
 
 func (r reply) ok() bool        { return r.code/100 == 2 }

@@ -2,60 +2,47 @@ package relay
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
 
-	"starttls"
 	"starttls/internal/policy"
+	"starttls/tlsrpt"
 )
 
 // A walk is a delivery on its way along a plan.
 type walk struct {
 	*delivery
 	plan     *policy.Plan
-	failures []failure
-	demanded bool // a demand for TLS was not met somewhere
+	refusals []*policy.Refusal
+	final    *reply // a server's answer after which no other is asked
+	wanted   bool   // a server wants TLS that could not be had
 }
-
-// A failure is why one try came to nothing.
-type failure struct {
-	refusal policy.Refusal
-	kind    failureKind
-}
-
-type failureKind uint8
-
-const (
-	unreached failureKind = iota // nothing was said to us
-	untrusted                    // what is demanded of TLS was not met
-	unfit                        // the message cannot be passed on there as it is
-	answered                     // the server said no
-)
 
 // run tries hosts and addresses in order (RFC 5321 §5.1) until one takes a recipient, or refuses for
 // good. It returns the session, or nil.
 func (w *walk) run(ctx context.Context) *hop {
+	if len(w.plan.Attempts) == 0 && w.plan.Refusal != nil {
+		w.passedOver(tlsrpt.Policy{Type: tlsrpt.NoPolicy, Domain: w.plan.Domain}, w.plan.Refusal)
+	}
 	var last *hop // said 4xx to every recipient
 	for i := range w.plan.Attempts {
 		a := &w.plan.Attempts[i]
 		if a.Refusal != nil {
-			w.failed(untrusted, *a.Refusal)
+			w.passedOver(a.Policy, a.Refusal)
 			continue
 		}
 		for _, ip := range a.Addrs {
 			h := w.try(ctx, a, ip)
-			if h == nil {
+			if h == nil && w.final == nil {
 				continue
 			}
 			if last != nil {
 				last.quit()
 			}
-			if w.settled() {
+			if last = h; w.final != nil || w.settled() {
 				return h
 			}
-			last = h
 		}
 	}
 	return last
@@ -77,94 +64,87 @@ func (w *walk) settled() bool {
 // try opens a session at one address and begins the transaction there. Why it does not is noted.
 func (w *walk) try(ctx context.Context, a *policy.Attempt, ip netip.Addr) *hop {
 	if ctx.Err() != nil {
-		w.failed(unreached, policy.Refusal{Code: 451, Enhanced: "4.4.1", Text: "There was no time to try " + a.Host})
+		w.refused(451, "4.4.1", "there was no time to try %s", a.Host)
 		return nil
 	}
-	h, err := w.session(ctx, a, ip)
-	if err != nil {
-		w.note(a, ip, err)
+	if h := w.take(a); h != nil {
+		if w.transact(ctx, h) == nil {
+			return h
+		}
+		h.conn.Close() // it is old: whatever was said on it, a new one may say otherwise
+	}
+	h, refusal := w.connect(ctx, a, ip)
+	if refusal != nil {
+		w.refusals = append(w.refusals, refusal)
 		return nil
 	}
-	release := h.bind(ctx)
-	defer release()
 	if no := h.lacks(w.env); no != nil {
-		w.failed(unfit, *no)
+		w.refusals = append(w.refusals, no)
 		h.quit()
 		return nil
 	}
-	replies, err := h.transact(w.env, w.rcpts)
-	if err != nil {
-		if _, said := errors.AsType[*replyError](err); said {
-			h.quit()
-		} else {
-			h.conn.Close()
-		}
-		w.note(a, ip, err)
+	if err := w.transact(ctx, h); err != nil {
+		w.failed(h, err)
 		return nil
-	}
-	for i, r := range w.rcpts {
-		r.reply = replies[i].passedOn()
 	}
 	return h
 }
 
-// session returns the one that was kept from the last message if it is what would be opened now, or opens
-// one.
-func (w *walk) session(ctx context.Context, a *policy.Attempt, ip netip.Addr) (*hop, error) {
-	return w.relay.connect(ctx, a, ip)
-}
-
-// note turns an error into a failure.
-func (w *walk) note(a *policy.Attempt, ip netip.Addr, err error) {
-	where := fmt.Sprintf("%s[%s]", a.Host, ip)
-	if said, ok := errors.AsType[*replyError](err); ok {
-		r := said.passedOn()
-		w.failed(answered, policy.Refusal{Code: r.code, Enhanced: r.enhanced, Text: where + " said: " + r.lines[0]})
+// failed notes why a transaction did not begin, and ends the session.
+func (w *walk) failed(h *hop, err error) {
+	said, ok := errors.AsType[*replyError](err)
+	if !ok {
+		w.refused(451, "4.4.2", "%s: %v", h, err)
+		h.conn.Close()
 		return
 	}
-	if _, ok := errors.AsType[*connectError](err); ok {
-		w.failed(unreached, policy.Refusal{Code: 451, Enhanced: "4.4.1", Text: fmt.Sprintf("%s: %v", where, err)})
+	h.quit()
+	r := said.passedOn()
+	// That TLS is needed, said to who could not have it, stops only a message that would do without
+	// (RFC 8689 §4.2.2).
+	if r.code < 500 || r.code == 530 && !said.secured && !w.message.TLSOptional {
+		w.wanted = w.wanted || r.code == 530
+		w.refused(451, "4"+r.enhanced[1:], "%s said: %s", h, said.reply)
 		return
 	}
-	demand := fmt.Sprintf("TLS is demanded (%s, %s)", a.Level, a.Source)
-	switch {
-	case a.Level > starttls.May && isNoOffer(err):
-		w.failed(untrusted, policy.Refusal{Code: 451, Enhanced: "4.7.4", Text: fmt.Sprintf("%s: %s and not offered: %v", where, demand, err)})
-	case a.Level > starttls.May && errors.Is(err, starttls.ErrTLS):
-		if cert, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-			err = cert
+	w.final = &r
+}
+
+// transact names sender and recipients on a session.
+func (w *walk) transact(ctx context.Context, h *hop) error {
+	release := h.bind(ctx)
+	defer release()
+	if no := h.lacks(w.env); no != nil {
+		return errors.New(no.Text)
+	}
+	replies, err := h.transact(w.env, w.rcpts)
+	if err != nil {
+		return err
+	}
+	for i, r := range w.rcpts {
+		r.reply = replies[i].passedOn()
+	}
+	return nil
+}
+
+func (w *walk) refused(code int, enhanced, format string, args ...any) {
+	w.refusals = append(w.refusals, &policy.Refusal{Code: code, Enhanced: enhanced, Text: fmt.Sprintf(format, args...)})
+}
+
+// passedOver notes what was refused without a session.
+func (w *walk) passedOver(p tlsrpt.Policy, r *policy.Refusal) {
+	w.refusals = append(w.refusals, r)
+	if r.Failure != nil {
+		w.tally([]policy.Result{{Policy: p, Failures: []tlsrpt.Failure{*r.Failure}}})
+	}
+}
+
+// demanded reports whether TLS has anything to do with why nobody took the message.
+func (w *walk) demanded() bool {
+	for _, r := range w.refusals {
+		if r.Failure != nil {
+			return true
 		}
-		w.failed(untrusted, policy.Refusal{Code: 451, Enhanced: "4.7.5", Text: fmt.Sprintf("%s: %s: %v", where, demand, err)})
-	default:
-		w.failed(unreached, policy.Refusal{Code: 451, Enhanced: "4.4.2", Text: fmt.Sprintf("%s: %v", where, err)})
 	}
-}
-
-func (w *walk) failed(kind failureKind, refusal policy.Refusal) {
-	w.failures = append(w.failures, failure{refusal, kind})
-	w.demanded = w.demanded || kind == untrusted
-}
-
-// verdict is the answer after the last host: of all that went wrong, what tells the most. As long as one
-// of them may pass, all may.
-func (w *walk) verdict() *policy.Refusal {
-	var best *failure
-	for i := range w.failures {
-		f := &w.failures[i]
-		if best == nil || f.tells(best) {
-			best = f
-		}
-	}
-	if best == nil {
-		return &policy.Refusal{Code: 451, Enhanced: "4.4.4", Text: "No host of " + w.next + " has an address"}
-	}
-	return &best.refusal
-}
-
-// tells reports whether f tells more than g: temporary before permanent, then the kinds in their order.
-func (f *failure) tells(g *failure) bool {
-	if f.refusal.Temporary() != g.refusal.Temporary() {
-		return f.refusal.Temporary()
-	}
-	return f.kind > g.kind
+	return w.wanted
 }
