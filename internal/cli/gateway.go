@@ -20,6 +20,8 @@ type gatewayFlags struct {
 	check                bool
 	certs, keys          []string
 	backends             []string // NAME=URL
+	allow                []string
+	dns                  dnsFlags
 	ca, state, name      string
 	minVersion           string
 	logLevel, logFormat  string
@@ -65,6 +67,19 @@ Options of BACKEND
   proxy=2       begin with a PROXY header of that version, 1 or 2, which says who the
                 client is; 2, dialled late, also tells of its TLS
 
+BACKEND mx: is for outbound mail: the servers of each recipient's domain, smtp:// or
+lmtp:// in front. The message passes through while the client waits; nothing is kept.
+  tls=auto      for each server DANE, else MTA-STS, else TLS if it is offered (default);
+                or one of the levels above, dane and dane-only
+  stripped=deliver
+                a server that gave TLS before and offers none now: let mail go, and
+                raise the alarm (default: delay)
+BACKEND submission://HOST?auth=USER is a server that we log in to ourselves.
+  secret=file:PATH, secret=command:COMMAND
+                the password, or the token, on the first line
+  mech=xoauth2  (default: the best for passwords that is offered)
+Both take mail from this machine, and from each --allow NETWORK. See docs/relay.md.
+
 --backend is for names that clients ask for by SNI, or in XMPP and MTQP in the clear.
 Where the server speaks first and is dialled at once, nobody could have named any.
 
@@ -83,6 +98,8 @@ end within --grace; a second one stops at once.`,
   starttls gateway 'smtp://127.0.0.1:2525?tls=none' 'submission://mail.example.org'
   starttls gateway 'imaps://:993' 'imap://old.example.org?tls=encrypt'
   starttls gateway xmpp://:5222 xmpp://127.0.0.1:15222 --backend b.example=xmpp://127.0.0.1:25222
+  starttls gateway 'smtp://127.0.0.1:2525?tls=none' 'mx:?tls=auto'
+  starttls gateway smtp://192.0.2.1:2525 'submission://mail.example.org?auth=printer&secret=file:/etc/printer.secret' --allow 192.0.2.0/24
   starttls gateway --config starttls.toml --check`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
@@ -113,6 +130,8 @@ end within --grace; a second one stops at once.`,
 	fs.StringArrayVar(&f.certs, "cert", nil, "certificate chain, PEM `FILE`; again for more names, chosen by SNI")
 	fs.StringArrayVar(&f.keys, "key", nil, "its key, PEM `FILE` (default: in the --cert file)")
 	fs.StringArrayVar(&f.backends, "backend", nil, "`NAME=URL`: another backend, for clients that ask for NAME; again for more")
+	fs.StringArrayVar(&f.allow, "allow", nil, "`NETWORK` that may hand mail in for mx:, besides this machine; again for more")
+	f.dns.add(fs)
 	fs.StringVar(&f.ca, "ca", "", "trust these certificates for the backend, PEM `FILE` (default: the system's)")
 	fs.StringVar(&f.state, "state", defaultState(), "folder for what the program keeps")
 	fs.StringVar(&f.name, "name", "", "how the gateway calls itself, in greetings and as route in the log (default: the host's name)")
@@ -162,7 +181,7 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 	route := config.Route{
 		Name: f.name, Listen: args[0], Certificates: certs, CA: f.ca, MinVersion: f.minVersion,
 		Timeout: f.timeout.String(), Idle: f.idle.String(), MaxConns: f.maxConns, MaxPerAddr: f.maxPerAddr,
-		Backends: make(map[string]string),
+		Backends: make(map[string]string), Allow: f.allow,
 	}
 	if len(args) == 2 {
 		route.Backend = args[1]
@@ -180,6 +199,7 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 	return &config.File{
 		State: f.state, Grace: f.grace.String(), Routes: []config.Route{route},
 		Log: config.Log{Level: f.logLevel, Format: f.logFormat},
+		DNS: config.DNS{Servers: f.dns.servers, Anchors: f.dns.anchors},
 	}, nil
 }
 

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"starttls/internal/cert"
 	"starttls/internal/config"
 	"starttls/internal/gateway"
+	"starttls/internal/relay"
 )
 
 // A running route is what the configuration asks for, ready to be served.
@@ -24,8 +27,26 @@ type running struct {
 	back   string   // for people
 	others []string // further backends, for people
 	certs  *cert.Store
-	made   bool // the self-signed certificate is new
-	self   bool // the certificate is self-signed by us
+	made   bool          // the self-signed certificate is new
+	self   bool          // the certificate is self-signed by us
+	relay  *relay.Config // what passes mail on, nil if the gateway itself serves
+}
+
+// A server serves the clients of a listener.
+type server interface {
+	Serve(ctx context.Context, ln net.Listener) error
+	Live() int
+	Drain(ctx context.Context) (broken int)
+}
+
+// server returns a new one for the route.
+func (r *running) server() server {
+	if r.relay == nil {
+		return gateway.New(r.Route)
+	}
+	c := *r.relay
+	c.Front = relay.Front{Level: r.Front.Level, Implicit: r.Front.Implicit, TLS: r.Front.TLS}
+	return relay.New(c)
 }
 
 // newLogger returns the log that is asked for.
@@ -104,16 +125,22 @@ func (a *assembly) assemble() (*running, error) {
 	if r.Idle, err = a.file.Duration(a.key+".idle", a.Idle, 0); err != nil {
 		return nil, err
 	}
-	if a.Backend != "" {
-		r.Back, r.back, err = a.behind(r, a.Backend)
-	} else {
+	switch {
+	case a.Backend == "":
 		err = a.tryout(r)
+	case passesMail(a.Backend):
+		err = a.relayed(r)
+	default:
+		r.Back, r.back, err = a.behind(r, a.Backend)
 	}
 	if err != nil {
 		return nil, a.wrong("backend", err)
 	}
 	if err := a.level(r); err != nil {
 		return nil, a.wrong("listen", err)
+	}
+	if err := a.admit(r); err != nil {
+		return nil, a.wrong("allow", err)
 	}
 	if err := a.others(r); err != nil {
 		return nil, err

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"starttls/internal/config"
-	"starttls/internal/gateway"
 )
 
 // A service serves the routes of a configuration, and follows it when it is read again. Its own fields
@@ -39,7 +38,7 @@ type served struct {
 	at      int // in the configuration
 	asked   any // what that said of it
 	ln      net.Listener
-	gateway *gateway.Gateway
+	server  server
 	stop    context.CancelFunc // ends accepting
 	stopped chan struct{}      // accepting has ended
 }
@@ -90,7 +89,7 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 		if anyPort(r.listen) {
 			key = fmt.Sprintf("%s#%d", key, i) // two of them are two
 		}
-		routes[key] = &served{running: r, at: i, asked: []any{file.Routes[i], file.TLS, file.State}}
+		routes[key] = &served{running: r, at: i, asked: []any{file.Routes[i], file.TLS, file.State, file.DNS, file.Store}}
 	}
 	return file, routes, nil
 }
@@ -162,10 +161,10 @@ func (s *service) open(routes map[string]*served) error {
 // begin serves a route whose listener is open.
 func (s *service) begin(r *served) {
 	accepting, stop := context.WithCancel(context.Background())
-	r.gateway, r.stop, r.stopped = gateway.New(r.Route), stop, make(chan struct{})
+	r.server, r.stop, r.stopped = r.running.server(), stop, make(chan struct{})
 	go func() {
 		defer close(r.stopped)
-		if err := r.gateway.Serve(accepting, r.ln); err != nil {
+		if err := r.server.Serve(accepting, r.ln); err != nil {
 			select {
 			case s.broken <- err:
 			default: // one is enough
@@ -178,14 +177,14 @@ func (s *service) begin(r *served) {
 func (s *service) leave(ctx context.Context, r *served) {
 	r.stop()
 	<-r.stopped
-	if n := r.gateway.Live(); n > 0 {
+	if n := r.server.Live(); n > 0 {
 		s.log.Info("stopping", "route", r.Name, "sessions", n, "grace", s.grace)
 	}
 	grace := s.grace
 	s.left.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, grace)
 		defer cancel()
-		if n := r.gateway.Drain(ctx); n > 0 {
+		if n := r.server.Drain(ctx); n > 0 {
 			s.log.Warn("sessions were broken off", "route", r.Name, "sessions", n)
 		}
 	})
@@ -236,7 +235,7 @@ func (s *service) reload() {
 		s.leave(context.Background(), old)
 	}
 	for _, r := range inOrder(routes) {
-		if r.gateway == nil {
+		if r.server == nil {
 			r.announce(s.std, r.ln.Addr())
 			s.begin(r)
 		}

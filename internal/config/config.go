@@ -75,6 +75,9 @@ type Route struct {
 	CA           string        `toml:"ca"`          // file of what is trusted for the backend. If empty, the system's.
 	MinVersion   string        `toml:"min-version"` // if empty, that of [tls]
 
+	// Allow are the networks that may hand mail in for backends that pass it on, besides this machine.
+	Allow []string `toml:"allow"`
+
 	Timeout    string `toml:"timeout"` // if empty, one minute, five where TLS is optional
 	Idle       string `toml:"idle"`    // if empty, twelve hours
 	MaxConns   int    `toml:"max-connections"`

@@ -44,6 +44,7 @@ const (
 var (
 	errTooMuch = errors.New("too many commands or errors")
 	errLine    = errors.New("a command line without end")
+	errBareLF  = errors.New("a command line that ends in LF alone")
 )
 
 func (r *Relay) newSession(conn net.Conn) *session {
@@ -98,6 +99,8 @@ func (s *session) leave(err error) error {
 		s.say(answer(421, "4.7.0", "Too many commands or errors, closing transmission channel"))
 	case errors.Is(err, errLine):
 		s.say(answer(500, "5.5.6", "Line too long"))
+	case errors.Is(err, errBareLF):
+		s.say(answer(500, "5.5.2", "A line ends in CRLF, closing transmission channel"))
 	case err == io.EOF:
 		err = nil
 	}
@@ -111,7 +114,8 @@ func (s *session) say(r reply) {
 	s.w.Write(r.append(nil))
 }
 
-// line reads a command without its end, which is CRLF and nothing else.
+// line reads a command without its end, which is CRLF and nothing else. Behind any other end nobody knows
+// whether the client has meant another command.
 func (s *session) line() (string, error) {
 	s.conn.SetDeadline(time.Now().Add(s.Times.Idle))
 	var line []byte
@@ -131,8 +135,11 @@ func (s *session) line() (string, error) {
 			}
 			return "", err
 		}
-		if text, ok := bytes.CutSuffix(line, []byte("\r\n")); ok {
+		switch text, ok := bytes.CutSuffix(line, []byte("\r\n")); {
+		case ok:
 			return string(text), nil
+		case err == nil:
+			return "", errBareLF
 		}
 	}
 }
@@ -147,8 +154,8 @@ func (s *session) command(ctx context.Context, line string) error {
 	if s.idle++; s.idle > maxIdle || strings.Contains(httpMethods, " "+verb+" ") {
 		return errTooMuch
 	}
-	if strings.ContainsAny(line, "\r\n\x00") {
-		return s.wrong(answer(500, "5.5.2", "A line ends in CRLF, and has no CR, LF or NUL before"))
+	if strings.ContainsAny(line, "\r\x00") {
+		return s.wrong(answer(500, "5.5.2", "A line has no CR and no NUL before its CRLF"))
 	}
 	switch verb {
 	case "EHLO", "LHLO", "HELO":

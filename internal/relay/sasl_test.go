@@ -1,8 +1,6 @@
 package relay
 
 import (
-	"context"
-	"strings"
 	"testing"
 )
 
@@ -89,9 +87,3 @@ func TestOAuthResponses(t *testing.T) {
 		}
 	}
 }
-
-func password(secret string) func(context.Context) (string, error) {
-	return func(context.Context) (string, error) { return secret, nil }
-}
-
-var _ = strings.Cut

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -88,12 +89,17 @@ func TestCommandLines(t *testing.T) {
 	b := newBench(t, &dialect.SMTP, nil)
 	m := newMX(t, nil)
 	b.to("example.org", starttls.May, m)
-	for _, line := range []string{
-		"NOOP\nNOOP", "NOOP\rNOOP", "NOOP\x00", "MAIL FROM:<a@b.test>\nRCPT TO:<x@example.org>",
-	} {
+	for _, line := range []string{"NOOP\rNOOP", "NOOP\x00"} {
 		c := b.hello(t)
 		c.ask(line, "500 5.5.2")
 		c.ask("NOOP", "250")
+	}
+	for _, line := range []string{"NOOP\nNOOP", "MAIL FROM:<a@b.test>\nRCPT TO:<x@example.org>"} {
+		c := b.hello(t)
+		c.ask(line, "500 5.5.2")
+		if rest, _ := io.ReadAll(c.r); len(rest) > 0 {
+			t.Errorf("%q: what stands behind was answered: %q", line, rest)
+		}
 	}
 	for line, want := range map[string]string{
 		"MAIL FROM:<a b@c.test>":                                     "501",

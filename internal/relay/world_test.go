@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
 	"net/netip"
 	"time"
 
@@ -16,10 +15,9 @@ import (
 
 // A host is what is known of one MX host.
 type host struct {
-	*mx            // nil: nothing listens there
-	tlsa    string // "", "match", "wrong", "unusable", "failed"
-	seen    bool   // it gave TLS before
-	refuses *tls.Certificate
+	*mx         // nil: nothing listens there
+	tlsa string // "", "match", "wrong", "unusable", "failed"
+	seen bool   // it gave TLS before
 }
 
 // A world is what is known of a destination.
@@ -33,6 +31,9 @@ type world struct {
 
 // dead is an address at which nothing listens.
 var dead = netip.MustParseAddrPort("127.0.0.99:9")
+
+// elsewhere is an address of another machine.
+var elsewhere = netip.MustParseAddrPort("192.0.2.1:587")
 
 // know makes plans for a domain out of what is known of it, by the rules of package policy.
 func (b *bench) know(domain string, w world) {

@@ -1,0 +1,212 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"starttls"
+	"starttls/dialect"
+	"starttls/internal/policy"
+	"starttls/internal/relay"
+	"starttls/mtasts"
+)
+
+// backendMX is how a backend begins that is the servers of each recipient's domain.
+const backendMX = "mx:"
+
+// passesMail reports whether a backend takes whole messages, one by one, and not a client's connection: it
+// is found for each recipient, or we log in to it ourselves.
+func passesMail(backend string) bool {
+	_, query, _ := strings.Cut(backend, "?")
+	options, _ := url.ParseQuery(query)
+	return strings.HasPrefix(backend, backendMX) || options.Has("auth")
+}
+
+// relayed puts the relay behind.
+func (a *assembly) relayed(r *running) (err error) {
+	if r.Dialect != &dialect.SMTP && r.Dialect != &dialect.LMTP {
+		return fmt.Errorf("%s in front: mail comes by smtp:// or lmtp://", r.Dialect.Name)
+	}
+	c := &relay.Config{Name: a.Name, Dialect: r.Dialect, Log: a.log, MaxConns: a.MaxConns, MaxPerAddr: a.MaxPerAddr}
+	if c.TLS, err = a.trusted(); err != nil {
+		return err
+	}
+	if strings.HasPrefix(a.Backend, backendMX) {
+		err = a.exchangers(r, c)
+	} else {
+		err = a.smarthost(r, c)
+	}
+	if err != nil {
+		return err
+	}
+	r.relay = c
+	return nil
+}
+
+// admit reads who may hand mail in, and tells of what a listener for mail that is passed on does not do.
+func (a *assembly) admit(r *running) error {
+	switch {
+	case r.relay == nil && len(a.Allow) > 0:
+		return fmt.Errorf("it is for backends that pass mail on, %s among them", backendMX)
+	case r.relay == nil:
+		return nil
+	case len(r.Front.Proxies) > 0 || r.Front.Detect > 0 || len(a.Backends) > 0:
+		return fmt.Errorf("proxy=, detect= and further backends are not for the backend %s", a.Backend)
+	}
+	for _, word := range a.Allow {
+		p, err := netip.ParsePrefix(word)
+		if err != nil {
+			return fmt.Errorf("%q: meant is a network, such as 192.0.2.0/24 or 2001:db8::/32", word)
+		}
+		r.relay.Allow = append(r.relay.Allow, p.Masked())
+	}
+	return nil
+}
+
+// trusted is what handshakes with next hops have in common.
+func (a *assembly) trusted() (*tls.Config, error) {
+	config := &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+	if a.CA == "" {
+		return config, nil
+	}
+	pem, err := os.ReadFile(a.CA)
+	if err != nil {
+		return nil, failed(fmt.Errorf("--ca: %w", err))
+	}
+	config.RootCAs = x509.NewCertPool()
+	if !config.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, failed(fmt.Errorf("--ca: no certificate in %s", a.CA))
+	}
+	return config, nil
+}
+
+// exchangers sends each message to the servers of its recipients' domains.
+func (a *assembly) exchangers(r *running, c *relay.Config) error {
+	rest, query, _ := strings.Cut(strings.TrimPrefix(a.Backend, backendMX), "?")
+	options, err := url.ParseQuery(query)
+	if err != nil || rest != "" {
+		return fmt.Errorf("%s: meant is mx:?tls=auto", a.Backend)
+	}
+	level := starttls.Auto
+	p := &relay.Planner{}
+	for key, values := range options {
+		switch word := values[0]; key {
+		case "tls":
+			if level, err = starttls.ParseLevel(word); err != nil {
+				return err
+			}
+		case "stripped":
+			switch word {
+			case "delay":
+			case "deliver":
+				p.Options.Stripped = policy.Deliver
+			default:
+				return fmt.Errorf("stripped=%s: meant is delay or deliver", word)
+			}
+		default:
+			return fmt.Errorf("%s: unknown option %q; the options here are tls, stripped", a.Backend, key)
+		}
+	}
+	p.Options.Default = &policy.Override{Level: level}
+	dns := dnsFlags{servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors}
+	names, err := dns.resolver()
+	if err != nil {
+		return err
+	}
+	p.Gatherer = &policy.Gatherer{Resolver: names, STS: &mtasts.Client{Resolver: names}}
+	c.Plan, c.Again, c.Remember = p.Plan, p.Again, p.Remember
+	r.back = "the servers of each recipient's domain (tls=" + level.String() + ")"
+	return nil
+}
+
+// smarthost sends all messages to one server, and logs in there.
+func (a *assembly) smarthost(r *running, c *relay.Config) error {
+	e, err := starttls.ParseEndpoint(a.Backend, "tls", "match", "auth", "secret", "mech")
+	if err != nil {
+		return err
+	}
+	if e.Dialect != &dialect.SMTP || e.Network != "tcp" || e.Host == "" {
+		return fmt.Errorf("%s: a server to log in to is submission://HOST, submissions://HOST or smtp://HOST", a.Backend)
+	}
+	demand := policy.Override{Level: starttls.Secure}
+	if e.Local() && !e.Implicit {
+		demand.Level = starttls.None
+	}
+	if word := e.Options.Get("tls"); word != "" {
+		if demand.Level, err = starttls.ParseLevel(word); err != nil {
+			return err
+		}
+	}
+	if !e.Local() && (demand.Level < starttls.Verify || demand.Level > starttls.Secure) {
+		return fmt.Errorf("tls=%s: a login is for verified servers; meant is verify or secure", demand.Level)
+	}
+	if name := e.Options.Get("match"); name != "" {
+		demand.Names = []string{name}
+	}
+	if c.Auth, err = loginOf(e.Options); err != nil {
+		return err
+	}
+	_, port, _ := net.SplitHostPort(e.Address)
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return err
+	}
+	c.Implicit, c.Next = e.Implicit, "["+e.Host+"]:"+port
+	c.Plan = relay.Smarthost(e.Host, uint16(number), demand)
+	r.back = fmt.Sprintf("%s as %s (tls=%s)", e, c.Auth.User, demand.Level)
+	return nil
+}
+
+// loginOf reads how to log in.
+func loginOf(options url.Values) (*relay.Auth, error) {
+	auth := &relay.Auth{User: options.Get("auth"), Mech: strings.ToUpper(options.Get("mech"))}
+	if auth.User == "" {
+		return nil, errors.New("auth= needs a user")
+	}
+	if auth.Mech != "" && !slices.Contains(relay.Mechs, auth.Mech) {
+		return nil, fmt.Errorf("mech=%s: the mechanisms are %s", options.Get("mech"), strings.ToLower(strings.Join(relay.Mechs, ", ")))
+	}
+	kind, rest, _ := strings.Cut(options.Get("secret"), ":")
+	switch kind {
+	case "file":
+		auth.Secret = func(context.Context) (string, error) { return firstLine(os.ReadFile(rest)) }
+		_, err := auth.Secret(context.Background())
+		if err != nil {
+			return nil, failed(fmt.Errorf("secret: %w", err))
+		}
+	case "command":
+		auth.Secret = func(ctx context.Context) (string, error) {
+			ctx, cancel := context.WithTimeout(ctx, secretTimeout)
+			defer cancel()
+			return firstLine(exec.CommandContext(ctx, "sh", "-c", rest).Output())
+		}
+	default:
+		return nil, errors.New("auth= needs secret=file:PATH or secret=command:COMMAND, which has the password or token on its first line")
+	}
+	return auth, nil
+}
+
+// secretTimeout is for a command that tells the secret: it may have to ask for a token.
+const secretTimeout = 20 * time.Second
+
+// firstLine returns the secret in what was read.
+func firstLine(text []byte, err error) (string, error) {
+	line, _, _ := strings.Cut(string(text), "\n")
+	line = strings.TrimSuffix(line, "\r")
+	if err == nil && line == "" {
+		err = errors.New("it is empty")
+	}
+	return line, err
+}
