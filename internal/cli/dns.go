@@ -11,13 +11,14 @@ import (
 
 // dnsFlags say how names are looked up, the same for every command that does.
 type dnsFlags struct {
-	servers []string
-	anchors string
+	servers        []string
+	anchors, probe string
 }
 
 func (f *dnsFlags) add(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.servers, "dns-server", nil, "ask the resolver at `ADDRESS`[:PORT], or tls://ADDRESS#NAME; may be said again (default: those of /etc/resolv.conf)")
 	fs.StringVar(&f.anchors, "dns-anchors", "", "`FILE` of trust anchors, DS or DNSKEY records (default: the keys of the root)")
+	fs.StringVar(&f.probe, "dns-probe", "org", "a signed `ZONE`, by which it is proved that DNSSEC works")
 }
 
 // A names is a resolver that can prove that it is fit to be relied on.
@@ -28,7 +29,7 @@ type names interface {
 
 // resolver returns what the flags ask for.
 func (f *dnsFlags) resolver() (names, error) {
-	v := &resolver.Validator{Servers: f.servers}
+	v := &resolver.Validator{Servers: f.servers, Probe: f.probe}
 	if f.anchors == "" {
 		return v, nil
 	}

@@ -3,24 +3,30 @@ package cli
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
 	"github.com/spf13/pflag"
 
+	"starttls/internal/lab"
 	"starttls/internal/policy"
 	"starttls/mtasts"
 )
 
 // evidenceFlags say where evidence comes from, the same for every command that gathers some.
 type evidenceFlags struct {
-	dns dnsFlags
-	ca  string
+	dns     dnsFlags
+	ca      string
+	private bool
+	lab     bool
 }
 
 func (f *evidenceFlags) add(fs *pflag.FlagSet) {
 	f.dns.add(fs)
 	fs.StringVar(&f.ca, "ca", "", "trust these certificates for policy hosts of MTA-STS, PEM `FILE` (default: the system's)")
+	fs.BoolVar(&f.private, "private-policy-hosts", false, "let policy hosts be at addresses that are not public: whoever runs a zone can point them there")
+	fs.BoolVar(&f.lab, "lab", false, "look at the built-in lab and not at the Internet, see \"starttls lab --list\"")
 }
 
 // evidence is what plans are made of, open.
@@ -28,25 +34,57 @@ type evidence struct {
 	names  names
 	sts    *mtasts.Client
 	gather *policy.Gatherer
+	lab    *lab.Lab // nil outside of it
 	log    *slog.Logger
 	fit    atomic.Bool // the last proof of the DNS succeeded
 }
 
-// open opens what the flags name. Policies are kept in cache.
-func (f *evidenceFlags) open(cache mtasts.Cache, log *slog.Logger) (*evidence, error) {
-	e := &evidence{log: log}
-	var err error
-	if e.names, err = f.dns.resolver(); err != nil {
+// open opens what the flags name. Policies are kept in cache. Close ends it.
+func (f *evidenceFlags) open(cache mtasts.Cache, log *slog.Logger) (e *evidence, err error) {
+	e = &evidence{sts: &mtasts.Client{Cache: cache}, log: log}
+	if f.lab {
+		err = e.openLab()
+	} else {
+		err = f.openWorld(e)
+	}
+	if err != nil {
 		return nil, err
 	}
-	e.sts = &mtasts.Client{Resolver: e.names, Cache: cache}
-	if f.ca != "" {
-		if e.sts.Roots, err = readRoots(f.ca); err != nil {
-			return nil, err
-		}
-	}
+	e.sts.Resolver = e.names
 	e.gather = &policy.Gatherer{Resolver: e.names, STS: e.sts}
 	return e, nil
+}
+
+func (f *evidenceFlags) openWorld(e *evidence) (err error) {
+	if e.names, err = f.dns.resolver(); err != nil {
+		return err
+	}
+	if f.private {
+		e.sts.Allow = anyAddress
+	}
+	if f.ca != "" {
+		e.sts.Roots, err = readRoots(f.ca)
+	}
+	return err
+}
+
+func (e *evidence) openLab() error {
+	l, v, err := startLab()
+	if err != nil {
+		return err
+	}
+	e.lab, e.names = l, v
+	e.sts.Roots, e.sts.Dial, e.sts.Allow = e.lab.Roots(), e.lab.Dial, anyAddress
+	return nil
+}
+
+func anyAddress(netip.Addr) bool { return true }
+
+// close ends what open has begun.
+func (e *evidence) close() {
+	if e.lab != nil {
+		e.lab.Close()
+	}
 }
 
 // How often it is proved that DNSSEC works, after a proof and after a failure.

@@ -46,10 +46,6 @@ func (f *policyServeFlags) run(ctx context.Context, std streams) (err error) {
 	if s.version, s.how, err = f.version(ctx); err != nil {
 		return err
 	}
-	e, err := f.evidence.open(s.cache, s.log)
-	if err != nil {
-		return err
-	}
 	if f.metrics != "" {
 		if s.metrics, err = openMetrics(f.metrics, f.anywhere); err != nil {
 			return err
@@ -57,6 +53,11 @@ func (f *policyServeFlags) run(ctx context.Context, std streams) (err error) {
 		defer s.metrics.Close()
 	}
 	if s.listen, err = f.open(); err != nil {
+		return err
+	}
+	defer closeAll(s.listen)
+	e, err := f.evidence.open(s.cache, s.log)
+	if err != nil {
 		return err
 	}
 	return s.serve(ctx, e)
@@ -110,7 +111,10 @@ func (s *policyServer) use(ctx context.Context, e *evidence) {
 	}
 	ctx, s.retire = context.WithCancel(ctx)
 	s.evidence.Store(e)
-	s.work.Go(func() { e.run(ctx) })
+	s.work.Go(func() {
+		defer e.close()
+		e.run(ctx)
+	})
 }
 
 // plan makes the plan of a destination.

@@ -21,7 +21,7 @@ import (
 func zones(t *testing.T, configs ...zone.Config) (tree *zone.Tree, flags []string) {
 	t.Helper()
 	tree = &zone.Tree{}
-	if err := tree.Set(append(configs, zone.Config{Origin: "org"})...); err != nil {
+	if err := tree.Set(configs...); err != nil {
 		t.Fatal(err)
 	}
 	s, err := zone.Listen("127.0.0.1:0", tree.Recursor())
@@ -130,7 +130,7 @@ func TestPolicyServe(t *testing.T) {
 		zone.Config{Origin: "bogus.example", Spoiled: true, Text: "@ MX 10 mx\nmx A 192.0.2.3"},
 	)
 	socket := filepath.Join(t.TempDir(), "policy")
-	p := startPolicy(t, append(dns, "--listen", "unix:"+socket, "--tcp-table", "inet:127.0.0.1:0", "--metrics", "127.0.0.1:0", "--postfix", "3.10")...)
+	p := startPolicy(t, append(dns, "--dns-probe", "example", "--listen", "unix:"+socket, "--tcp-table", "inet:127.0.0.1:0", "--metrics", "127.0.0.1:0", "--postfix", "3.10")...)
 	p.said(p.out, "dns        DNSSEC works\n")
 	p.said(p.out, "postfix    3.10 (as told)\n")
 	for key, want := range map[string]string{
@@ -183,6 +183,37 @@ func (p *policyService) counted(words ...string) {
 	}
 }
 
+// The lab is answered of without any Internet.
+func TestPolicyServeLab(t *testing.T) {
+	p := startPolicy(t, "--lab", "--listen", "inet:127.0.0.1:0", "--postfix", "3.9")
+	p.said(p.out, "dns        DNSSEC works\n")
+	for key, want := range map[string]string{
+		"dane-ee.test":           "OK dane-only",
+		"b\xc3\xbccher.test":     "OK dane-only",
+		"dane-mixed.test":        "OK dane",
+		"dane-unusable.test":     "OK dane",
+		"dane-insecure-mx.test":  "OK dane",
+		"dane-stripped-dns.test": "TEMP ",
+		"sts-enforce.test":       "OK secure match=mx.sts-enforce.test servername=hostname",
+		"sts-wildcard.test":      "OK secure match=.sts-wildcard.test servername=hostname",
+		"sts-testing.test":       "NOTFOUND ",
+		"sts-none.test":          "NOTFOUND ",
+		"sts-mismatch.test":      "TEMP MTA-STS mx: mx.sts-mismatch.test is not in the policy of sts-mismatch.test",
+		"sts-and-dane.test":      "OK dane-only",
+		"sts-dane-mixed.test":    "OK secure match=.sts-dane-mixed.test servername=hostname",
+		"sts-dane-unusable.test": "OK secure match=mx.sts-dane-unusable.test servername=hostname",
+		"mx-forged-sts.test":     "TEMP MTA-STS mx: ",
+		"bogus.test":             "TEMP the MX records of bogus.test could not be looked up: ",
+		"null-mx.test":           "NOTFOUND ",
+		"[mx.dane-ee.test]:25":   "OK dane-only",
+		"[mx.sts-enforce.test]":  "NOTFOUND ",
+	} {
+		if got := p.query(key); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: got %q, want %q", key, got, want)
+		}
+	}
+}
+
 // A DNS that is not fit is told plainly, and TEMP is answered, nothing milder.
 func TestPolicyServeWithoutDNSSEC(t *testing.T) {
 	p := startPolicy(t, "--dns-server", "127.0.0.1:1", "--listen", "inet:127.0.0.1:0", "--postfix", "auto")
@@ -195,7 +226,7 @@ func TestPolicyServeWithoutDNSSEC(t *testing.T) {
 
 // A socket that a dead process left is taken over, one that is in use is not.
 func TestPolicyServeTakesOverSockets(t *testing.T) {
-	_, dns := zones(t)
+	_, dns := zones(t, zone.Config{Origin: "org"})
 	socket := filepath.Join(t.TempDir(), "policy")
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {
