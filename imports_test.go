@@ -41,6 +41,7 @@ var house = []struct {
 		"log": "a library has its errors and no log", "log/slog": "a library has its errors and no log",
 		"os": "a library reads no files and no environment", "flag": "configuration is a struct",
 	}},
+	{"dane/danetest", map[string]string{"net": "it makes certificates, and servers are the test's"}},
 	{"dane", map[string]string{
 		"log": "a library has its errors and no log", "log/slog": "a library has its errors and no log",
 		"net": "records come from a resolver.Resolver",

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"starttls/dane/danetest"
 	"starttls/resolver"
 )
 
@@ -64,27 +65,19 @@ func (s *server) dial(config *tls.Config) (tls.ConnectionState, error) {
 	return conn.(*tls.Conn).ConnectionState(), nil
 }
 
-func certificate(chain ...*made) tls.Certificate {
-	c := tls.Certificate{PrivateKey: chain[0].key}
-	for _, m := range chain {
-		c.Certificate = append(c.Certificate, m.Raw)
-	}
-	return c
-}
-
 func at(config *tls.Config) *tls.Config {
-	config.Time = func() time.Time { return now }
+	config.Time = func() time.Time { return danetest.Now }
 	return config
 }
 
 func TestConfig(t *testing.T) {
-	root := issue(t, nil, "Root", nil, ca)
-	leaf := issue(t, root, "leaf", []string{"mx.example.net"})
-	stranger := issue(t, nil, "leaf", []string{"mx.example.net"})
+	root := danetest.Issue(t, nil, "Root", nil, danetest.CA)
+	leaf := danetest.Issue(t, root, "leaf", []string{"mx.example.net"})
+	stranger := danetest.Issue(t, nil, "leaf", []string{"mx.example.net"})
 	names := []string{"mx.example.net", "example.com"}
 	for version, word := range map[uint16]string{tls.VersionTLS12: "TLS 1.2", tls.VersionTLS13: "TLS 1.3"} {
-		s := serve(t, at(&tls.Config{Certificates: []tls.Certificate{certificate(leaf, root)}, MaxVersion: version}))
-		records := []resolver.TLSARecord{tlsa(3, 1, 1, leaf)}
+		s := serve(t, at(&tls.Config{Certificates: []tls.Certificate{danetest.Server(leaf, root)}, MaxVersion: version}))
+		records := []resolver.TLSARecord{danetest.TLSA(3, 1, 1, leaf)}
 
 		t.Run("D08 the right server, "+word, func(t *testing.T) {
 			if _, err := s.dial(Config(at(&tls.Config{}), records, names)); err != nil {
@@ -95,7 +88,7 @@ func TestConfig(t *testing.T) {
 			}
 		})
 		t.Run("D14 the wrong server, "+word, func(t *testing.T) {
-			_, err := s.dial(Config(at(&tls.Config{}), []resolver.TLSARecord{tlsa(3, 1, 1, stranger)}, names))
+			_, err := s.dial(Config(at(&tls.Config{}), []resolver.TLSARecord{danetest.TLSA(3, 1, 1, stranger)}, names))
 			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Errorf("got %v", err)
 			}
@@ -109,7 +102,7 @@ func TestConfig(t *testing.T) {
 			if state, err := s.dial(first); err != nil || !state.DidResume {
 				t.Fatal(state.DidResume, err)
 			}
-			moved := Config(at(&tls.Config{ClientSessionCache: cache}), []resolver.TLSARecord{tlsa(3, 1, 1, stranger)}, names)
+			moved := Config(at(&tls.Config{ClientSessionCache: cache}), []resolver.TLSARecord{danetest.TLSA(3, 1, 1, stranger)}, names)
 			_, err := s.dial(moved)
 			if _, ok := errors.AsType[*Error](err); !ok {
 				t.Errorf("records have changed, and the session was resumed: %v", err)
@@ -117,10 +110,10 @@ func TestConfig(t *testing.T) {
 		})
 	}
 	t.Run("the caller's own verification is asked as well", func(t *testing.T) {
-		s := serve(t, at(&tls.Config{Certificates: []tls.Certificate{certificate(leaf)}}))
+		s := serve(t, at(&tls.Config{Certificates: []tls.Certificate{danetest.Server(leaf)}}))
 		no := errors.New("no")
 		base := at(&tls.Config{VerifyConnection: func(tls.ConnectionState) error { return no }})
-		if _, err := s.dial(Config(base, []resolver.TLSARecord{tlsa(3, 1, 1, leaf)}, names)); !errors.Is(err, no) {
+		if _, err := s.dial(Config(base, []resolver.TLSARecord{danetest.TLSA(3, 1, 1, leaf)}, names)); !errors.Is(err, no) {
 			t.Errorf("got %v", err)
 		}
 		if base.InsecureSkipVerify || base.ServerName != "" {

@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"testing"
 
+	"starttls/dane/danetest"
 	"starttls/resolver"
 )
 
 func TestUsable(t *testing.T) {
-	leaf := issue(t, nil, "leaf", []string{"mx.example.net"})
+	leaf := danetest.Issue(t, nil, "leaf", []string{"mx.example.net"})
 	digest := func(n int) []byte { return bytes.Repeat([]byte{7}, n) }
 	record := func(u, s, m uint8, data []byte) resolver.TLSARecord {
 		return resolver.TLSARecord{Usage: u, Selector: s, Matching: m, Data: data}
@@ -36,8 +37,8 @@ func TestUsable(t *testing.T) {
 		{"D39 a key where a certificate must be", record(3, 0, 0, leaf.RawSubjectPublicKeyInfo), false},
 		{"D08 3 1 1", record(3, 1, 1, digest(32)), true},
 		{"D15 3 1 2", record(3, 1, 2, digest(64)), true},
-		{"D15 3 1 0", tlsa(3, 1, 0, leaf), true},
-		{"D21 2 0 0", tlsa(2, 0, 0, leaf), true},
+		{"D15 3 1 0", danetest.TLSA(3, 1, 0, leaf), true},
+		{"D21 2 0 0", danetest.TLSA(2, 0, 0, leaf), true},
 	} {
 		t.Run(c.number, func(t *testing.T) {
 			counts, dropped := Select([]resolver.TLSARecord{c.record})
@@ -53,8 +54,8 @@ func TestUsable(t *testing.T) {
 
 // FuzzSelect holds Select to its word whatever is published, and Verify to answering.
 func FuzzSelect(f *testing.F) {
-	leaf := issue(f, nil, "leaf", []string{"mx.example.net"})
-	other := issue(f, nil, "other", []string{"mx.example.net"}, ca)
+	leaf := danetest.Issue(f, nil, "leaf", []string{"mx.example.net"})
+	other := danetest.Issue(f, nil, "other", []string{"mx.example.net"}, danetest.CA)
 	f.Add(uint8(3), uint8(1), uint8(0), leaf.RawSubjectPublicKeyInfo)
 	f.Add(uint8(2), uint8(0), uint8(0), other.Raw)
 	f.Add(uint8(2), uint8(1), uint8(0), other.RawSubjectPublicKeyInfo)
@@ -67,7 +68,7 @@ func FuzzSelect(f *testing.F) {
 		if len(counts) == 0 {
 			return
 		}
-		_, err := Verify(counts, []string{"mx.example.net"}, chain(leaf, other), now)
+		_, err := Verify(counts, []string{"mx.example.net"}, danetest.Chain(leaf, other), danetest.Now)
 		if is := usage == usageEE && matches(r, leaf.Certificate); is != (err == nil) {
 			t.Fatal(fmt.Sprint(r), err)
 		}

@@ -166,13 +166,18 @@ func (d *decision) bySTS(a *Attempt, p *mtasts.Policy) {
 	a.Names, a.SNI, a.TLSA = []string{a.Host}, a.Host, nil
 	a.Policy, a.Failure = d.stsPolicy(), d.stsFailure()
 	if !p.Matches(a.Host) {
-		a.Refusal = d.refuse(451, "4.7.5", notInPolicy(), "MTA-STS mx: %s is not in the policy of %s", a.Host, d.Domain)
+		f := d.notInPolicy(a.Host)
+		a.Refusal = d.refuse(451, "4.7.5", f, "MTA-STS mx: %s", f.Info)
 		a.Why = a.Refusal.Text
 	}
 }
 
-func notInPolicy() *tlsrpt.Failure {
-	return &tlsrpt.Failure{Type: tlsrpt.ValidationFailure, Reason: tlsrpt.ReasonMXNotInPolicy}
+// notInPolicy is how reports count a host that the MTA-STS policy does not list.
+func (d *decision) notInPolicy(host string) *tlsrpt.Failure {
+	return &tlsrpt.Failure{
+		Type: tlsrpt.ValidationFailure, Reason: tlsrpt.ReasonMXNotInPolicy,
+		Info: fmt.Sprintf("%s is not in the policy of %s", host, d.Domain),
+	}
 }
 
 // opportunistic takes what it gets, unless the host has given more before.

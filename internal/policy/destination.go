@@ -67,6 +67,9 @@ func literal(s string) (netip.Addr, error) {
 		s = s[len(tag):]
 	}
 	addr, err := netip.ParseAddr(s)
+	if addr.Zone() != "" {
+		err = fmt.Errorf("%q is good on this machine only", s)
+	}
 	return addr.Unmap(), err
 }
 

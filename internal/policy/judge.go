@@ -153,16 +153,21 @@ func (a *Attempt) demands() string {
 	return "TLS is demanded"
 }
 
-// judge holds a session against a policy that is not enforced.
+// judge holds a session against a policy that is not enforced. One that failed what is enforced is judged by
+// the certificates that it had.
 func (w *Watch) judge(s Session, base *tls.Config) Result {
 	r := Result{Policy: w.Policy}
+	had := s.TLS
+	if failed, ok := errors.AsType[*tls.CertificateVerificationError](s.Err); ok && had == nil {
+		had = &tls.ConnectionState{PeerCertificates: failed.UnverifiedCertificates}
+	}
 	switch {
 	case w.Failure != nil:
 		r.Failures = append(r.Failures, *w.Failure)
-	case s.TLS == nil:
+	case had == nil:
 		r.Failures = append(r.Failures, failureOf(orNotOffered(s.Err)))
 	default:
-		if err := verify(w.Level, w.Names, w.TLSA, *s.TLS, base); err != nil {
+		if err := verify(w.Level, w.Names, w.TLSA, *had, base); err != nil {
 			r.Failures = append(r.Failures, failureOf(err))
 		}
 	}

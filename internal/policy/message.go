@@ -23,7 +23,7 @@ func (d *decision) watch(a *Attempt, h *Host) {
 	case p == nil && failure == nil, p != nil && p.Mode == mtasts.None:
 		return
 	case p != nil && !p.Matches(a.Host):
-		failure = notInPolicy()
+		failure = d.notInPolicy(a.Host)
 	}
 	a.Watch = append(a.Watch, Watch{
 		Source: FromSTS, Level: starttls.Secure, Names: []string{a.Host}, Failure: failure, Policy: d.stsPolicy(),
