@@ -34,16 +34,8 @@ type Verdict struct {
 	// "!secure:certificate-host-mismatch" where a demand was not met, with "/requiretls" behind the level
 	// where the message asked for that.
 	Word string
-	// Results are how reports count the session: for each policy that there is, one.
-	Results []Result
-}
-
-// A Result is what one policy makes of a session.
-type Result struct {
-	Policy tlsrpt.Policy
-	// OK: the session was as the policy demands. There may be Failures all the same, which stopped nothing.
-	OK       bool
-	Failures []tlsrpt.Failure
+	// Outcomes are how reports count the session: one for each policy that there is, enforced or not.
+	Outcomes []tlsrpt.Outcome
 }
 
 // Judge says what a session was worth. base is as for TLSConfig.
@@ -52,13 +44,13 @@ func (a *Attempt) Judge(s Session, base *tls.Config) Verdict {
 	if err := a.hold(s, base); err != nil {
 		v.Refusal = a.refuse(s, err)
 	}
-	v.Results = append(v.Results, a.first(s, v.Refusal))
+	v.Outcomes = append(v.Outcomes, a.first(s, v.Refusal))
 	for _, w := range a.Watch {
-		v.Results = append(v.Results, w.judge(s, base))
+		v.Outcomes = append(v.Outcomes, w.judge(s, base))
 	}
-	for i := range v.Results {
-		for k := range v.Results[i].Failures {
-			a.sign(&v.Results[i].Failures[k], s)
+	for i := range v.Outcomes {
+		for k := range v.Outcomes[i].Failures {
+			a.sign(&v.Outcomes[i].Failures[k], s)
 		}
 	}
 	v.Stripped = s.TLS == nil && NoOffer(orNotOffered(s.Err)) && (a.Remembered != nil || a.Source == FromMemory)
@@ -67,8 +59,8 @@ func (a *Attempt) Judge(s Session, base *tls.Config) Verdict {
 }
 
 // first is how reports count the session under what is enforced.
-func (a *Attempt) first(s Session, refusal *Refusal) Result {
-	r := Result{Policy: a.Policy, OK: refusal == nil}
+func (a *Attempt) first(s Session, refusal *Refusal) tlsrpt.Outcome {
+	r := tlsrpt.Outcome{Policy: a.Policy, Failed: refusal != nil}
 	if a.Failure != nil {
 		r.Failures = append(r.Failures, *a.Failure)
 	}
@@ -76,7 +68,7 @@ func (a *Attempt) first(s Session, refusal *Refusal) Result {
 	case refusal != nil && refusal.Failure != nil:
 		r.Failures = append(r.Failures, *refusal.Failure)
 	case refusal == nil && s.TLS == nil && a.Level != starttls.None:
-		r.OK = false
+		r.Failed = true
 		r.Failures = append(r.Failures, failureOf(orNotOffered(s.Err)))
 	}
 	return r
@@ -155,8 +147,8 @@ func (a *Attempt) demands() string {
 
 // judge holds a session against a policy that is not enforced. One that failed what is enforced is judged by
 // the certificates that it had.
-func (w *Watch) judge(s Session, base *tls.Config) Result {
-	r := Result{Policy: w.Policy}
+func (w *Watch) judge(s Session, base *tls.Config) tlsrpt.Outcome {
+	r := tlsrpt.Outcome{Policy: w.Policy}
 	had := s.TLS
 	if failed, ok := errors.AsType[*tls.CertificateVerificationError](s.Err); ok && had == nil {
 		had = &tls.ConnectionState{PeerCertificates: failed.UnverifiedCertificates}
@@ -171,7 +163,7 @@ func (w *Watch) judge(s Session, base *tls.Config) Result {
 			r.Failures = append(r.Failures, failureOf(err))
 		}
 	}
-	r.OK = len(r.Failures) == 0
+	r.Failed = len(r.Failures) > 0
 	return r
 }
 

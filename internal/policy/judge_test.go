@@ -125,8 +125,8 @@ func told(v Verdict) string {
 	if v.Refusal != nil {
 		s += fmt.Sprintf(" %d %s", v.Refusal.Code, v.Refusal.Enhanced)
 	}
-	for _, r := range v.Results {
-		s += fmt.Sprintf(" | %s %v", r.Policy.Type, r.OK)
+	for _, r := range v.Outcomes {
+		s += fmt.Sprintf(" | %s %v", r.Policy.Type, !r.Failed)
 		for _, f := range r.Failures {
 			s += " " + string(f.Type)
 			if f.Reason != "" {
@@ -243,7 +243,7 @@ func TestJudge(t *testing.T) {
 			if want := strings.HasPrefix(c.name, "memory"); v.Stripped != want {
 				t.Errorf("stripped: %v", v.Stripped)
 			}
-			for _, r := range v.Results {
+			for _, r := range v.Outcomes {
 				for _, f := range r.Failures {
 					if f.ReceivingHost != "mx.example.net" || f.ReceivingIP != "192.0.2.1" || f.ReceivingHelo == "" || f.Info == "" {
 						t.Errorf("a report lacks something: %+v", f)

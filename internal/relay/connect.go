@@ -22,7 +22,7 @@ func (d *delivery) connect(ctx context.Context, a *policy.Attempt, ip netip.Addr
 		verdict.Refusal = unreached(a, ip, session.Err)
 	}
 	if h != nil || verdict.Refusal.Failure != nil {
-		d.tally(verdict.Results)
+		d.tally(verdict.Outcomes)
 	}
 	d.told(a, ip, session, verdict)
 	if verdict.Refusal != nil {
@@ -79,13 +79,9 @@ func (d *delivery) remember(ctx context.Context, a *policy.Attempt, s policy.Ses
 }
 
 // tally counts a session as reports see it (RFC 8460 §4).
-func (d *delivery) tally(results []policy.Result) {
+func (d *delivery) tally(outcomes []tlsrpt.Outcome) {
 	if d.relay.Tally == nil || d.message.TLSOptional { // what failed was counted before the message said that
 		return
 	}
-	s := tlsrpt.Session{Time: time.Now(), Domain: d.next}
-	for _, r := range results {
-		s.Outcomes = append(s.Outcomes, tlsrpt.Outcome{Policy: r.Policy, Failed: !r.OK, Failures: r.Failures})
-	}
-	d.relay.Tally(s)
+	d.relay.Tally(tlsrpt.Session{Time: time.Now(), Domain: d.next, Outcomes: outcomes})
 }

@@ -135,7 +135,7 @@ func (w *walk) refused(code int, enhanced, format string, args ...any) {
 func (w *walk) passedOver(p tlsrpt.Policy, r *policy.Refusal) {
 	w.refusals = append(w.refusals, r)
 	if r.Failure != nil {
-		w.tally([]policy.Result{{Policy: p, Failures: []tlsrpt.Failure{*r.Failure}}})
+		w.tally([]tlsrpt.Outcome{{Policy: p, Failed: true, Failures: []tlsrpt.Failure{*r.Failure}}})
 	}
 }
 
