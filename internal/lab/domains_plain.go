@@ -12,9 +12,9 @@ import (
 	"starttls/tlsrpt"
 )
 
-// bogus is the outcome where MX cannot be believed.
+// bogus is the outcome where MX cannot be believed, and so no policy be found.
 func bogus(why string) Outcome {
-	return refused("451 4.4.3", why).told(tlsrpt.TLSA, tlsrpt.DNSSECInvalid, "")
+	return refused("451 4.4.3", why).told(tlsrpt.NoPolicy, tlsrpt.DNSSECInvalid, "")
 }
 
 // plainRows are domains without any policy.
@@ -110,7 +110,7 @@ var dnsRows = []row{
 	{
 		name: "bogus-host", about: "the MX host is in a zone whose signatures do not fit",
 		mx:   []mx{{name: "bogus-host.bogus-hosts.test.", tlsa: right}},
-		want: refused("451 4.4.4", "the host's address is bogus").told(tlsrpt.TLSA, tlsrpt.DNSSECInvalid, ""),
+		want: refused("451 4.4.4", "the host's address is bogus").told(tlsrpt.NoPolicy, tlsrpt.DNSSECInvalid, ""),
 	},
 	{
 		name: "island", about: "signed, without DS in the zone above; TLSA of another key", zone: zone.Config{DS: zone.DSMissing},
