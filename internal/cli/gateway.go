@@ -90,7 +90,9 @@ certificate is made and kept in the state folder.
 
 SIGHUP reads certificates again, and the file: new routes are opened, those that are gone
 let their sessions end, and those that are as before are not touched. If there is a mistake
-in the file, everything stays as it was. SIGTERM stops: no new connections, the others may
+in the file, everything stays as it was. SIGUSR2 starts the program anew, as it is on disk
+now, on the same sockets: no connection is lost, and the old instance ends with its last
+session or after --grace. SIGTERM stops: no new connections, the others may
 end within --grace; a second one stops at once.`,
 		Example: `  starttls gateway smtp://127.0.0.1:2525
   starttls gateway 'imap://:143' 'imap://127.0.0.1:1143' --cert mail.pem --key mail.key

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"starttls/internal/config"
+	"starttls/internal/systemd"
 )
 
 // A service serves the routes of a configuration, and follows it when it is read again. Its own fields
@@ -97,23 +98,45 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 // run serves until a signal or the end of ctx.
 func (s *service) run(ctx context.Context) error {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, os.Interrupt)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
 	if err := s.start(); err != nil {
 		return err
 	}
+	s.tell(systemd.Ready)
+	succeeded()
+	var watchdog <-chan time.Time
+	if every := systemd.WatchdogEvery(); every > 0 {
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		watchdog = ticker.C
+	}
 	for {
 		select {
+		case <-watchdog:
+			s.tell(systemd.Watchdog)
 		case <-ctx.Done():
 			return s.end(ctx, signals)
 		case err := <-s.broken:
 			return errors.Join(failed(err), s.end(ctx, signals))
 		case sig := <-signals:
-			if sig != syscall.SIGHUP {
+			switch {
+			case sig == syscall.SIGHUP:
+				s.reload()
+			case sig != syscall.SIGUSR2:
+				s.tell(systemd.Stopping)
+				return s.end(ctx, signals)
+			case s.handOver():
 				return s.end(ctx, signals)
 			}
-			s.reload()
 		}
+	}
+}
+
+// tell tells the service manager, if there is one.
+func (s *service) tell(state string) {
+	if err := systemd.Notify(state); err != nil {
+		s.log.Warn("not told", "err", err)
 	}
 }
 
@@ -122,6 +145,9 @@ func (s *service) start() error {
 	_, routes, err := s.load(false)
 	if err != nil {
 		return err
+	}
+	if err := adopt(routes); err != nil {
+		return failed(err)
 	}
 	if err := s.open(routes); err != nil {
 		return failed(err)
@@ -204,7 +230,7 @@ func (s *service) end(ctx context.Context, signals <-chan os.Signal) error {
 		case <-done:
 			return nil
 		case sig := <-signals:
-			if sig != syscall.SIGHUP {
+			if sig != syscall.SIGHUP && sig != syscall.SIGUSR2 {
 				cancel()
 			}
 		}
@@ -270,23 +296,6 @@ func (s *service) takeOver(routes map[string]*served) (err error) {
 		taken = append(taken, r.ln)
 	}
 	return s.open(routes)
-}
-
-// again returns a listener on the same socket, which stays open when ln is closed.
-func again(ln net.Listener) (net.Listener, error) {
-	socket, ok := ln.(interface{ File() (*os.File, error) })
-	if !ok {
-		return nil, fmt.Errorf("%s cannot be handed over", ln.Addr())
-	}
-	f, err := socket.File()
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if u, ok := ln.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false) // its path goes on as well
-	}
-	return net.FileListener(f)
 }
 
 // reloadCertificates reads them again; what fails is in the log.

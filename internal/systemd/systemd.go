@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,14 +24,19 @@ type Socket struct {
 	net.Listener
 }
 
-// Listeners takes the stream sockets that were handed over, in the order of the unit. It takes them once:
-// the environment is cleared, so that programs that this one starts do not think them theirs.
+// parent names, for a program that an instance of itself has started, that instance: nobody knows the
+// process id that LISTEN_PID must have before the program runs.
+const parent = "STARTTLS_PARENT"
+
+// Listeners takes the stream sockets that were handed over, by the manager in the order of the unit, or by
+// [HandOver]. It takes them once: the environment is cleared, so that programs that this one starts do not
+// think them theirs.
 func Listeners() ([]Socket, error) {
-	pid, count, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
-	if pid != strconv.Itoa(os.Getpid()) {
+	count, names := os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
+	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) && os.Getenv(parent) != strconv.Itoa(os.Getppid()) {
 		return nil, nil
 	}
-	for _, key := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
+	for _, key := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", parent} {
 		os.Unsetenv(key)
 	}
 	n, err := strconv.Atoi(count)
@@ -63,6 +70,14 @@ func sockets(n int, names []string) (all []Socket, err error) {
 	return all, nil
 }
 
+// HandOver makes cmd, which must not have been started, a program that takes these sockets by [Listeners].
+// The caller closes files when cmd has been started.
+func HandOver(cmd *exec.Cmd, files []*os.File) {
+	cmd.ExtraFiles = append(slices.Clone(files), cmd.ExtraFiles...)
+	cmd.Env = append(cmd.Environ(), "LISTEN_PID=", "LISTEN_FDNAMES=",
+		"LISTEN_FDS="+strconv.Itoa(len(files)), parent+"="+strconv.Itoa(os.Getpid()))
+}
+
 // States for Notify.
 const (
 	Ready    = "READY=1"
@@ -70,10 +85,8 @@ const (
 	Watchdog = "WATCHDOG=1"
 )
 
-// Reloading returns the state that says that the configuration is being read again; Ready ends it.
-func Reloading(now time.Duration) string {
-	return fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", now.Microseconds())
-}
+// MainPID returns the state that says which process the service is from now on.
+func MainPID(pid int) string { return "MAINPID=" + strconv.Itoa(pid) }
 
 // Status returns the state that shows a line in "systemctl status".
 func Status(line string) string { return "STATUS=" + strings.ReplaceAll(line, "\n", " ") }
