@@ -16,24 +16,24 @@ import (
 	"starttls/test/peers/peer"
 )
 
-// A line is an SMTP session in the clear.
-type smtpLine struct {
+// A mailLine is an SMTP session in the clear.
+type mailLine struct {
 	net.Conn
 	r *bufio.Reader
 }
 
-func smtpGreeted(network, addr string) (*smtpLine, error) {
+func smtpGreeted(network, addr string) (*mailLine, error) {
 	conn, err := net.Dial(network, addr)
 	if err != nil {
 		return nil, err
 	}
 	conn.SetDeadline(time.Now().Add(limit))
-	l := &smtpLine{conn, bufio.NewReader(conn)}
+	l := &mailLine{conn, bufio.NewReader(conn)}
 	_, err = l.r.ReadString('\n')
 	return l, err
 }
 
-func (l *smtpLine) noop() error {
+func (l *mailLine) noop() error {
 	l.Write([]byte("NOOP\r\n"))
 	_, err := l.r.ReadString('\n')
 	return err
@@ -169,7 +169,7 @@ func TestSocketActivation(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait() })
-	var l *smtpLine
+	var l *mailLine
 	until(t, "listener", func() (ok bool) {
 		var err error
 		l, err = smtpGreeted("tcp", "127.0.0.1:"+port)
