@@ -161,11 +161,15 @@ func (m *Memory) Due(_ context.Context, n int, lease time.Duration) []Entry {
 	return entries
 }
 
-// Len returns how many policies are kept.
-func (m *Memory) Len() int {
+// All returns the policies that are kept, in no order, those that have ended included.
+func (m *Memory) All() []Entry {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.entries)
+	all := make([]Entry, 0, len(m.entries))
+	for _, element := range m.entries {
+		all = append(all, element.Value.(*kept).Entry)
+	}
+	return all
 }
 
 func (m *Memory) now() time.Time {

@@ -82,11 +82,11 @@ func TestMemoryIsBounded(t *testing.T) {
 	for i := range 5 { // those that enforce push all others out
 		m.Put(t.Context(), entry(fmt.Sprint("more", i), Enforce, now))
 	}
-	if m.Get(t.Context(), "enforce0"); m.Len() != 10 || !has("enforce4") {
-		t.Error(m.Len())
+	if m.Get(t.Context(), "enforce0"); len(m.All()) != 10 || !has("enforce4") {
+		t.Error(len(m.All()))
 	}
 	m.Put(t.Context(), entry("last", Enforce, now)) // and then the one not used for longest goes
-	if !has("enforce0") || has("enforce1") || !has("last") || m.Len() != 10 {
+	if !has("enforce0") || has("enforce1") || !has("last") || len(m.All()) != 10 {
 		t.Error("the wrong one went")
 	}
 }

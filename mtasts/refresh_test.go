@@ -78,7 +78,7 @@ func TestRefresh(t *testing.T) {
 		if n := w.dials.Load(); n < 30 || n > 42 {
 			t.Errorf("%d fetches", n)
 		}
-		if n := w.memory.Len(); n != 0 {
+		if n := len(w.memory.All()); n != 0 {
 			t.Errorf("%d policies left", n)
 		}
 	})
