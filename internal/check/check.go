@@ -176,7 +176,8 @@ func (c *Checker) addresses(ctx context.Context, e starttls.Endpoint) (all []str
 // service checks the service at one address.
 func (c *Checker) service(ctx context.Context, t Target, address string) finding.Service {
 	from := c.now()
-	v := &visit{Checker: c, endpoint: t.Endpoint, match: t.Match, address: address, target: t.Text, parts: map[string][]part{}}
+	v := &visit{Checker: c, endpoint: t.Endpoint, match: t.Match, address: address, target: t.Text,
+		cache: tls.NewLRUClientSessionCache(1), parts: map[string][]part{}}
 	v.service = finding.Service{
 		URL: t.Endpoint.String(), Host: t.Match, Address: address, Protocol: t.Endpoint.Dialect.Name,
 		Implicit: t.Endpoint.Implicit, Findings: []finding.Finding{},

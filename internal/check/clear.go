@@ -25,7 +25,7 @@ var clearRows = []row{
 
 // honestEdit asks inside TLS for what there is, and for TLS once more.
 func honestEdit(v *visit) edit {
-	var e edit
+	e := edit{record: true, config: func(config *tls.Config) { config.ClientSessionCache = v.cache }}
 	script := v.endpoint.Dialect.Script
 	lines := script.Inside
 	if v.endpoint.Implicit {

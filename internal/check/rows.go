@@ -55,6 +55,7 @@ func (v *visit) run(ctx context.Context) {
 			}
 		}
 	}
+	v.judgeTLS(ctx)
 }
 
 // try has the conversation of one row.

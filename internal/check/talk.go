@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"starttls"
@@ -26,6 +27,7 @@ type edit struct {
 	config func(*tls.Config)             // changes the handshake
 	bare   func(net.Conn) error          // takes the place of the handshake
 	inside []dialect.Message             // said inside TLS, one by one
+	record bool                          // keep the records of the server and their secrets
 }
 
 // A talk is what was heard in one conversation. How far it came is told by stage.
@@ -42,6 +44,8 @@ type talk struct {
 	stage   stage
 	err     error // that ended it before its time
 	times   [4]time.Duration
+	records []byte          // as the server sent them, if edit.record
+	keylog  strings.Builder // and their secrets
 }
 
 // A stage is how far a conversation came.
@@ -240,6 +244,10 @@ func (c *conversation) handshake(ctx context.Context) error {
 	config := c.tlsConfig()
 	if c.edit.config != nil {
 		c.edit.config(config)
+	}
+	if c.edit.record {
+		config.KeyLogWriter = &c.keylog
+		c.leg.Conn = &recordConn{Conn: c.leg.Conn, kept: &c.records}
 	}
 	conn, err := c.leg.BeginClient(ctx, config)
 	if err != nil {

@@ -63,6 +63,22 @@ func (c *restConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// recordConn keeps what is read, up to a limit that is far above a handshake.
+type recordConn struct {
+	net.Conn
+	kept *[]byte
+}
+
+func (c *recordConn) Read(p []byte) (int, error) {
+	const most = 128 << 10
+	n, err := c.Conn.Read(p)
+	*c.kept = append(*c.kept, p[:min(n, most-len(*c.kept))]...)
+	return n, err
+}
+
+// NetConn returns the connection below, as that of tls.Conn does.
+func (c *recordConn) NetConn() net.Conn { return c.Conn }
+
 // closeWrite ends our side of the session inside TLS and below.
 func (c *conversation) closeWrite() {
 	if conn, ok := c.leg.Conn.(interface{ CloseWrite() error }); ok {

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,9 +22,10 @@ type visit struct {
 	address  string
 	target   string
 	service  finding.Service
-	honest   *talk         // the honest session
-	control  *talk         // one that goes the straight road to its end, for comparison
-	asked    bool          // a client certificate was asked for
+	honest   *talk // the honest session
+	control  *talk // one that goes the straight road to its end, for comparison
+	asked    bool  // a client certificate was asked for
+	cache    tls.ClientSessionCache
 	ended    time.Time     // the last conversation
 	gap      time.Duration // grown when the server puts us off
 	parts    map[string][]part

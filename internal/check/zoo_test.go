@@ -57,17 +57,23 @@ var ownCertificate = sync.OnceValue(func() tls.Certificate {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mx.example.org"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(80 * 24 * time.Hour), DNSNames: []string{"mx.example.org", "localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(80 * 24 * time.Hour), DNSNames: []string{"mx.example.org", "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		panic(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		panic(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
 })
 
 func serverTLS() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{ownCertificate()}}
+	return &tls.Config{Certificates: []tls.Certificate{ownCertificate()}, CipherSuites: []uint16{
+		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	}}
 }
 
 // An animal is a mail server with some flaw. The zero animal has none that the checker knows.
@@ -212,7 +218,9 @@ func checked(t *testing.T, url string, edits ...func(*Config)) map[string]findin
 
 func result(t *testing.T, url string, edits ...func(*Config)) *finding.Result {
 	t.Helper()
-	config := Config{Timeout: 5 * time.Second, Patience: time.Millisecond}
+	roots := x509.NewCertPool()
+	roots.AddCert(ownCertificate().Leaf)
+	config := Config{Timeout: 5 * time.Second, Patience: time.Millisecond, Roots: roots}
 	for _, edit := range edits {
 		edit(&config)
 	}

@@ -75,7 +75,9 @@ type Service struct {
 	Inside      *Words        `json:"inside,omitempty"`
 	TLS         *TLS          `json:"tls,omitempty"`
 	Chain       []Certificate `json:"chain,omitempty"`
+	Others      []Certificate `json:"other_certificates,omitempty"` // leaves for clients with other kinds of keys
 	Facts       []Fact        `json:"facts,omitempty"`
+	More        bool          `json:"more,omitempty"` // there may be more suites and groups than are in Facts
 	Standards   []Standing    `json:"standards,omitempty"`
 	Findings    []Finding     `json:"findings"`
 }

@@ -132,3 +132,39 @@ func (r Rule) matches(f Fact) bool {
 		return ok && err == nil
 	})
 }
+
+// Judge makes findings of facts: one for each entry of the catalogue that facts are judged for, with
+// what every standard says. The verdict is the worst of them.
+func Judge(facts []Fact, standards []Standard) (all []Finding, standings []Standing) {
+	for i := range standards {
+		standings = append(standings, standards[i].Judge(facts))
+	}
+	for _, e := range catalogue {
+		kinds := judgedBy[e.ID]
+		var values []string
+		for _, f := range facts {
+			if slices.Contains(kinds, f.Kind) {
+				values = append(values, f.Value)
+			}
+		}
+		if len(values) == 0 {
+			continue
+		}
+		verdict := NotApplicable
+		var judged []Judgement
+		for _, st := range standings {
+			for _, j := range st.Judged {
+				if slices.Contains(kinds, j.Fact.Kind) {
+					judged = append(judged, j)
+					if j.Verdict.Worse(verdict) {
+						verdict = j.Verdict
+					}
+				}
+			}
+		}
+		f := New(e.ID, verdict, strings.Join(values, ", "))
+		f.Judged = judged
+		all = append(all, f)
+	}
+	return all, standings
+}
