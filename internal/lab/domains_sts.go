@@ -22,6 +22,11 @@ func plainlyClear() *Outcome {
 	return &o
 }
 
+func plainlyBy(host string) *Outcome {
+	o := plainly().by(host)
+	return &o
+}
+
 // fetched are domains whose policy cannot be had, for one reason each.
 func fetched(name, about string, result tlsrpt.ResultType, why string, s sts) row {
 	return row{
@@ -116,7 +121,7 @@ var stsRows = []row{
 	},
 	{
 		name: "sts-down-second", about: "MTA-STS enforce, the first MX is down", zone: unsigned,
-		mx: []mx{{name: "mx1", down: true}, {name: "mx2"}}, sts: &sts{mx: []string{"*.sts-down-second.test"}}, dane: plainly(),
+		mx: []mx{{name: "mx1", down: true}, {name: "mx2"}}, sts: &sts{mx: []string{"*.sts-down-second.test"}}, dane: plainlyBy("mx2"),
 		want: delivered(starttls.Secure, "the second host is held to the policy as well").by("mx2"),
 	},
 	{

@@ -12,7 +12,8 @@ type UnboundOptions struct {
 	Server  string   // or that of a name server of Zones: its port is in no NS record
 	Zones   []string // all of them, the root first
 	Listen  string   // the address to answer at; if empty, a free port of 127.0.0.1
-	Extra   []string
+	// Conf is the configuration, instead of all others but Listen.
+	Conf string
 }
 
 // Unbound is a running resolver that validates.
@@ -21,13 +22,22 @@ type Unbound struct {
 	Log  string
 }
 
-// StartUnbound starts a resolver that remembers nothing for longer than a second.
+// StartUnbound starts a resolver.
 func StartUnbound(t T, o UnboundOptions) *Unbound {
 	t.Helper()
 	in := begin(t, "unbound", "unbound")
 	if o.Listen == "" {
 		o.Listen = in.addrs(1)[0]
 	}
+	if o.Conf == "" {
+		o.Conf = in.write("unbound.conf", unboundConf(in, o)...)
+	}
+	in.start(in.command("unbound", "-d", "-c", o.Conf), syscall.SIGTERM, o.Listen)
+	return &Unbound{Addr: o.Listen, Log: in.log}
+}
+
+// unboundConf is for a resolver that knows the lab's names, and remembers nothing for longer than a second.
+func unboundConf(in *instance, o UnboundOptions) []string {
 	at := func(addr string) string { return strings.Replace(addr, ":", "@", 1) }
 	conf := []string{
 		"server:",
@@ -45,7 +55,6 @@ func StartUnbound(t T, o UnboundOptions) *Unbound {
 	for _, zone := range strings.Fields("test. example. invalid. onion. home.arpa. 127.in-addr.arpa.") {
 		conf = append(conf, `  local-zone: "`+zone+`" nodefault`)
 	}
-	conf = append(conf, o.Extra...)
 	conf = append(conf, "remote-control:", "  control-enable: no")
 	for _, zone := range o.Zones {
 		conf = append(conf, "stub-zone:", `  name: "`+zone+`"`, "  stub-addr: "+at(o.Server), "  stub-prime: no")
@@ -53,7 +62,5 @@ func StartUnbound(t T, o UnboundOptions) *Unbound {
 	if o.Forward != "" {
 		conf = append(conf, "forward-zone:", `  name: "."`, "  forward-addr: "+at(o.Forward))
 	}
-	cmd := in.command("unbound", "-d", "-c", in.write("unbound.conf", conf...))
-	in.start(cmd, syscall.SIGTERM, o.Listen)
-	return &Unbound{Addr: o.Listen, Log: in.log}
+	return conf
 }
