@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long the tests wait for what must come. It is not how long they take.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // TestMain lets more tests run at the same time than there are processors: most of them wait.
 func TestMain(m *testing.M) {
