@@ -104,13 +104,13 @@ var daneRows = []row{
 		name: "dane-servfail", about: "the name server fails when it is asked for TLSA",
 		mx:   []mx{{tlsa: right}},
 		lies: []lie{{"_25._tcp.mx", dns.TypeTLSA, zone.Servfail}},
-		want: refused("451 4.7.5", "not to know is not the same as none (RFC 7672 §2.1.1)"),
+		want: refused("451 4.7.5", "not to know is not the same as none (RFC 7672 §2.1.1)").told(tlsrpt.TLSA, tlsrpt.DNSSECInvalid, ""),
 	},
 	{
 		name: "dane-silent", about: "the name server is silent when it is asked for TLSA", slow: true,
 		mx:   []mx{{tlsa: right}},
 		lies: []lie{{"_25._tcp.mx", dns.TypeTLSA, zone.Silence}},
-		want: refused("451 4.7.5", "not to know is not the same as none"),
+		want: refused("451 4.7.5", "not to know is not the same as none").told(tlsrpt.TLSA, tlsrpt.DNSSECInvalid, ""),
 	},
 	{
 		name: "dane-stripped-dns", about: "signatures are taken out of the answer for TLSA, on the path",

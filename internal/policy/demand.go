@@ -108,7 +108,9 @@ func (d *decision) byDANE(a *Attempt, h *Host) bool {
 		return false
 	case r.Outcome == dane.Failed:
 		a.Source, a.Policy = FromDANE, d.danePolicy(h)
-		a.Refusal = d.refuse(451, "4.7.5", dnsFailure(r.Err), "DANE: TLSA lookup for %s: %s: %v", h.Name, r.Why, r.Err)
+		// Also where nothing is bogus: no valid records were returned (RFC 8460 §4.3.2.2).
+		f := &tlsrpt.Failure{Type: tlsrpt.DNSSECInvalid}
+		a.Refusal = d.refuse(451, "4.7.5", f, "DANE: TLSA lookup for %s: %s: %v", h.Name, r.Why, r.Err)
 		a.Why = a.Refusal.Text
 		return true
 	case r.Outcome == dane.Unusable:

@@ -24,7 +24,7 @@ func (d *delivery) connect(ctx context.Context, a *policy.Attempt, ip netip.Addr
 	if h != nil || verdict.Refusal.Failure != nil {
 		d.tally(verdict.Outcomes)
 	}
-	d.told(a, ip, session, verdict)
+	d.told(a, session, verdict, h != nil)
 	if verdict.Refusal != nil {
 		if h != nil {
 			h.quit()

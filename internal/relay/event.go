@@ -2,48 +2,65 @@ package relay
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"log/slog"
-	"net/netip"
 	"time"
 
+	"starttls"
 	"starttls/internal/policy"
 )
 
-// An Alarm is a host that does not give what was proved of it: whoever sits on the path may have taken it
-// away, or it is broken.
+// An Alarm is a host that does not give what was proved of it, or what it gave before: whoever sits on the
+// path may have taken it away, or it is broken.
 type Alarm struct {
 	Time   time.Time `json:"time"`
 	ID     string    `json:"id"` // of the delivery, in the log
 	Domain string    `json:"domain"`
 	Host   string    `json:"host"`
 	Addr   string    `json:"addr"`
-	// Kind is "stripped", TLS is not offered, or "unverified", it is not what was proved.
+	// Kind is "stripped", TLS is not offered; "broken", it does not come about; or "unverified", it is not
+	// with whom it must be.
 	Kind   string        `json:"kind"`
 	Source policy.Source `json:"source"` // what proved it
 	Text   string        `json:"text"`
 }
 
-// told logs what a session was worth and raises the alarm where secure evidence is contradicted.
-func (d *delivery) told(a *policy.Attempt, ip netip.Addr, s policy.Session, v policy.Verdict) {
-	d.relay.Log.Debug("session", "id", d.id, "domain", d.next, "mx", a.Host, "addr", ip.String(), "tls", v.Word, "err", s.Err)
-	kind := ""
+// told logs what a session was worth and raises the alarm where what was proved, or seen before, is
+// contradicted. on says that mail goes on in the session.
+func (d *delivery) told(a *policy.Attempt, s policy.Session, v policy.Verdict, on bool) {
+	d.relay.Log.Debug("session", "id", d.id, "domain", d.next, "mx", a.Host, "addr", s.Addr.String(), "tls", v.Word, "err", s.Err)
 	proved := a.Source == policy.FromDANE || a.Source == policy.FromSTS || a.Source == policy.FromMemory
-	switch {
-	case v.Stripped, proved && s.TLS == nil && policy.NoOffer(s.Err):
-		kind = "stripped"
-	case proved && v.Refusal != nil && v.Refusal.Failure != nil:
-		kind = "unverified"
-	default:
+	failed := proved && v.Refusal != nil && v.Refusal.Failure != nil
+	gone := a.Remembered != nil && s.TLS == nil && (on || errors.Is(s.Err, starttls.ErrInjected))
+	if !failed && !gone {
 		return
 	}
-	alarm := Alarm{Time: time.Now(), ID: d.id, Domain: d.next, Host: a.Host, Addr: ip.String(), Kind: kind, Source: a.Source, Text: a.Why}
+	alarm := Alarm{
+		Time: time.Now(), ID: d.id, Domain: d.next, Host: a.Host, Addr: s.Addr.String(), Kind: kindOf(s.Err), Source: a.Source, Text: a.Why,
+	}
+	if gone {
+		alarm.Source = policy.FromMemory
+	}
 	if v.Refusal != nil {
 		alarm.Text = v.Refusal.Text
 	}
-	d.relay.Log.Warn("alarm", "kind", kind, "id", d.id, "domain", d.next, "mx", a.Host, "addr", alarm.Addr, "source", a.Source, "tls", v.Word, "text", alarm.Text)
+	d.relay.Log.Warn("alarm", "kind", alarm.Kind, "id", d.id, "domain", d.next, "mx", a.Host, "addr", alarm.Addr,
+		"source", alarm.Source, "tls", v.Word, "text", alarm.Text)
 	if d.relay.Alarm != nil {
 		d.relay.Alarm(alarm)
 	}
+}
+
+// kindOf is the kind of an alarm.
+func kindOf(err error) string {
+	if _, unverified := errors.AsType[*tls.CertificateVerificationError](err); unverified {
+		return "unverified"
+	}
+	if policy.NoOffer(err) {
+		return "stripped"
+	}
+	return "broken"
 }
 
 // log writes the line of a delivery, for those recipients that one reply is for.

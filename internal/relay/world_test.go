@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/netip"
+	"strings"
 	"time"
 
 	"starttls/dane"
@@ -139,4 +140,41 @@ func (b *bench) counted() (all []string) {
 		}
 	}
 	return all
+}
+
+// sessionsOf are the sessions that were counted for a domain.
+func (b *bench) sessionsOf(domain string) (all []tlsrpt.Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.sessions {
+		if s.Domain == domain {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// alarmed is how many alarms there were for a domain, in the log and told.
+func (b *bench) alarmed(domain string) (n int) {
+	for line := range strings.SplitSeq(b.log.String(), "\n") {
+		if strings.Contains(line, "msg=alarm") && strings.Contains(line, "domain="+domain) {
+			n++
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, a := range b.alarms {
+		if a.Domain == domain {
+			n--
+		}
+	}
+	if n != 0 {
+		return -1 // told and logged differ
+	}
+	for _, a := range b.alarms {
+		if a.Domain == domain {
+			n++
+		}
+	}
+	return n
 }
