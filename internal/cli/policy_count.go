@@ -20,6 +20,9 @@ func (s *policyServer) count() {
 		}
 		return 0
 	})
+	if s.store != nil {
+		countStore(s.set, s.store)
+	}
 	s.policies.Told = func(r socketmap.Reply, kept bool, took time.Duration) {
 		name := fmt.Sprintf(`starttls_policy_answers_total{answer=%q,kept="%t"}`, inOneWord(r), kept)
 		s.set.GetOrCreateCounter(name).Inc()

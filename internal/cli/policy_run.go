@@ -16,6 +16,7 @@ import (
 
 	"starttls/internal/policy"
 	"starttls/internal/socketmap"
+	"starttls/internal/store"
 	"starttls/internal/systemd"
 	"starttls/mtasts"
 )
@@ -30,6 +31,7 @@ type policyServer struct {
 	listen   []listening
 	metrics  net.Listener // nil if nobody is to see them
 	set      *metrics.Set
+	store    *store.Store // nil for the lab, which is not to be mistaken for the world
 	cache    mtasts.Cache
 	policies *socketmap.Policies
 	evidence atomic.Pointer[evidence]
@@ -45,6 +47,13 @@ func (f *policyServeFlags) run(ctx context.Context, std streams) (err error) {
 	}
 	if s.version, s.how, err = f.version(ctx); err != nil {
 		return err
+	}
+	if !f.evidence.lab || f.store.url != "" {
+		if s.store, err = openStore(f.store.url, f.store.state, s.log); err != nil {
+			return fmt.Errorf("--store: %w", err)
+		}
+		defer closeStore(s.store, s.log)
+		s.cache = s.store.Policies
 	}
 	if f.metrics != "" {
 		if s.metrics, err = openMetrics(f.metrics, f.anywhere); err != nil {
@@ -166,6 +175,9 @@ func (s *policyServer) announce(proof error) {
 		fmt.Fprintf(s.std.out, "listening  %s (%s)\n", place, ln.protocol)
 	}
 	fmt.Fprintf(s.std.out, "postfix    %s (%s)\n", s.version, s.how)
+	if s.store != nil {
+		fmt.Fprintf(s.std.out, "store      %s\n", s.store)
+	}
 	if s.metrics != nil {
 		fmt.Fprintf(s.std.out, "metrics    http://%s/metrics\n", s.metrics.Addr())
 	}

@@ -22,6 +22,7 @@ type policyServeFlags struct {
 	postfix       string
 	metrics       string
 	evidence      evidenceFlags
+	store         storeFlags
 	log           logFlags
 }
 
@@ -79,6 +80,7 @@ SIGHUP drops all answers and reads files again. SIGTERM stops: what was asked is
 	fs.StringVar(&f.postfix, "postfix", "auto", "the `VERSION` of Postfix that asks, 3.4 or later; auto asks postconf, and is 3.4 without it")
 	fs.StringVar(&f.metrics, "metrics", "", "serve metrics for Prometheus at `HOST:PORT`, under /metrics")
 	f.evidence.add(fs)
+	f.store.add(fs)
 	f.log.add(fs)
 	return cmd
 }

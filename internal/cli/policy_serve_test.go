@@ -48,7 +48,7 @@ func startPolicy(t *testing.T, args ...string) *policyService {
 	t.Helper()
 	p := &policyService{t: t, out: &lockedBuffer{}, err: &lockedBuffer{}, ended: make(chan error, 1)}
 	cmd := newPolicyServe(streams{nil, p.out, p.err})
-	cmd.SetArgs(args)
+	cmd.SetArgs(append([]string{"--state", t.TempDir()}, args...))
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	ctx, cancel := context.WithCancel(t.Context())
 	p.stop = cancel
@@ -168,6 +168,17 @@ func TestPolicyServe(t *testing.T) {
 // counted expects words among the metrics.
 func (p *policyService) counted(words ...string) {
 	p.t.Helper()
+	text := p.scrape()
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			p.t.Errorf("no %q in\n%s", word, text)
+		}
+	}
+}
+
+// scrape returns the metrics.
+func (p *policyService) scrape() string {
+	p.t.Helper()
 	_, rest, _ := strings.Cut(p.out.String(), "metrics    ")
 	url, _, _ := strings.Cut(rest, "\n")
 	r, err := http.Get(url)
@@ -176,11 +187,7 @@ func (p *policyService) counted(words ...string) {
 	}
 	defer r.Body.Close()
 	text, _ := io.ReadAll(r.Body)
-	for _, word := range words {
-		if !strings.Contains(string(text), word) {
-			p.t.Errorf("no %q in\n%s", word, text)
-		}
-	}
+	return string(text)
 }
 
 // The lab is answered of without any Internet.

@@ -20,6 +20,8 @@ type Hosts struct {
 	memory map[string]policy.Seen // what this process has read or remembered
 }
 
+var _ policy.Memory = (*Hosts)(nil)
+
 // forget is how long a host is remembered that was not seen again.
 const forget = 400 * 24 * time.Hour
 

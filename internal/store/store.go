@@ -118,6 +118,9 @@ func Open(cfg Config) (*Store, error) {
 	return s, nil
 }
 
+// String names the store, without secrets.
+func (s *Store) String() string { return s.engine.name }
+
 // Flush writes what waits, and returns when all that was given to the store before is on disk: the end of
 // the process or of the machine does not undo it. It fails when the attempt at that fails; what waits
 // is kept and tried again.

@@ -53,15 +53,13 @@ func countsInOrder[V any](m map[countKey]V) []countKey {
 // dayOf returns the number of a day in UTC.
 func dayOf(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
-// Add counts sessions. It does not wait for the store; see [Store.Flush].
-func (t *Tally) Add(sessions ...tlsrpt.Session) {
-	for _, session := range sessions {
-		t.store.add(func(b *batch) {
-			for _, o := range session.Outcomes {
-				b.count(session, o)
-			}
-		})
-	}
+// Add counts a session. It does not wait for the store; see [Store.Flush].
+func (t *Tally) Add(session tlsrpt.Session) {
+	t.store.add(func(b *batch) {
+		for _, o := range session.Outcomes {
+			b.count(session, o)
+		}
+	})
 }
 
 // count adds what a session was under one policy.

@@ -72,7 +72,9 @@ func TestSessionsAreCounted(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t, newSQLite(t), func(c *store.Config) { c.Now = func() time.Time { return at } })
-			s.Tally.Add(c.sessions...)
+			for _, session := range c.sessions {
+				s.Tally.Add(session)
+			}
 			flush(t, s)
 			if got := day(t, s, at); !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
@@ -88,7 +90,8 @@ func TestCountsAddUp(t *testing.T) {
 		a, b := open(t, url), open(t, url)
 		for range 50 {
 			for _, s := range []*store.Store{a, b} {
-				s.Tally.Add(session("example.com", at, failed(sts, mismatch), ok(tlsa)), session("example.net", at, ok(none)))
+				s.Tally.Add(session("example.com", at, failed(sts, mismatch), ok(tlsa)))
+				s.Tally.Add(session("example.net", at, ok(none)))
 				s.Tally.Add(session("example.com", at, ok(sts)))
 			}
 			flush(t, a)

@@ -1,0 +1,45 @@
+package cli
+
+import (
+	"cmp"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/spf13/pflag"
+
+	"starttls/internal/store"
+)
+
+// storeFlags say where the program keeps what it has learned.
+type storeFlags struct{ url, state string }
+
+func (f *storeFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&f.state, "state", defaultState(), "folder for what the program keeps")
+	fs.StringVar(&f.url, "store", "", "keep what was learned at `URL`, sqlite:PATH or postgres://USER@HOST/DATABASE, which several programs may share (default: a file in the state folder)")
+}
+
+// openStore opens the store at a URL, or the one in the state folder if that is empty. One that is away is
+// open all the same.
+func openStore(url, state string, log *slog.Logger) (*store.Store, error) {
+	return store.Open(store.Config{URL: cmp.Or(url, "sqlite:"+filepath.Join(state, "store.db")), Log: log})
+}
+
+// closeStore writes what waits. What cannot be written is lost, and told.
+func closeStore(s *store.Store, log *slog.Logger) {
+	if err := s.Close(); err != nil {
+		log.Error("not everything was written to the store", "store", s.String(), "err", err)
+	}
+}
+
+// countStore shows how a store is.
+func countStore(set *metrics.Set, s *store.Store) {
+	set.NewGauge("starttls_store_up", func() float64 {
+		if s.Health().Err != nil {
+			return 0
+		}
+		return 1
+	})
+	set.NewGauge("starttls_store_waiting", func() float64 { return float64(s.Health().Waiting) })
+	set.NewGauge("starttls_store_lost_total", func() float64 { return float64(s.Health().Lost) })
+}
