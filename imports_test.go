@@ -95,6 +95,9 @@ var house = []struct {
 	{"internal/acme", map[string]string{
 		"starttls": "a certificate is for a name, whatever is spoken",
 	}},
+	{"internal/status", map[string]string{
+		"starttls": "it is told what befell, and shows it", "net": "who serves it opens the listener",
+	}},
 	{"internal/systemd", map[string]string{
 		"log/slog": "what to do about a manager that is gone is for the program to say",
 	}},
@@ -108,6 +111,7 @@ var house = []struct {
 // foreign is the code of others that each room may use, besides the program's surface, which may use any.
 var foreign = map[string][]string{
 	"resolver":        {"github.com/miekg/dns", "golang.org/x/net/idna"},
+	"internal/status": {"github.com/VictoriaMetrics/metrics"},
 	"internal/acme":   {"github.com/mholt/acmez/v3", "github.com/mholt/acmez/v3/acme", "github.com/miekg/dns"},
 	"internal/config": {"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
 	"internal/store":  {"modernc.org/sqlite", "github.com/jackc/pgx/v5/stdlib"},

@@ -178,6 +178,16 @@ func (s *Store) First() *x509.Certificate {
 	return s.pairs[0].cert.Leaf
 }
 
+// Leaves returns the leaves of all certificates.
+func (s *Store) Leaves() (all []*x509.Certificate) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.pairs {
+		all = append(all, l.cert.Leaf)
+	}
+	return all
+}
+
 // Fingerprint returns the SHA-256 of a certificate in hexadecimal.
 func Fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)

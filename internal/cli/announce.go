@@ -5,25 +5,16 @@ import (
 	"net"
 	"time"
 
-	"starttls"
 	"starttls/internal/cert"
 )
 
 // announce tells a person what was started and with which certificate.
 func (r *running) announce(std streams, addr net.Addr) {
-	how := map[starttls.Level]string{
-		starttls.None:    "no TLS",
-		starttls.May:     "TLS offered, clients without it are served",
-		starttls.Encrypt: "TLS demanded",
-	}[r.Front.Level]
-	if r.Front.Implicit {
-		how = "TLS from the first byte"
-	}
 	where := r.listen.Scheme + "://" + addr.String()
 	if r.listen.Network == "unix" {
 		where = r.listen.String()
 	}
-	fmt.Fprintf(std.out, "listening  %s (%s)\n", where, how)
+	fmt.Fprintf(std.out, "listening  %s (%s)\n", where, r.demands())
 	for _, back := range append([]string{r.back}, r.others...) {
 		fmt.Fprintf(std.out, "backend    %s\n", back)
 	}

@@ -25,6 +25,8 @@ type gatewayFlags struct {
 	ca, state, name      string
 	minVersion           string
 	logLevel, logFormat  string
+	metrics              string
+	anywhere             bool
 	timeout, idle, grace time.Duration
 	maxConns, maxPerAddr int
 }
@@ -143,6 +145,8 @@ end within --grace; a second one stops at once.`,
 	fs.DurationVar(&f.grace, "grace", 30*time.Second, "on SIGTERM: how long sessions may still last")
 	fs.IntVar(&f.maxConns, "max-connections", 10_000, "at the same time")
 	fs.IntVar(&f.maxPerAddr, "max-per-address", 500, "at the same time from one address")
+	fs.StringVar(&f.metrics, "metrics", "", "show a status page, /metrics for Prometheus and /healthz at `HOST:PORT`, by HTTP")
+	fs.BoolVar(&f.anywhere, "anywhere", false, "let --metrics be seen from other machines")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn, error")
 	fs.StringVar(&f.logFormat, "log-format", "text", "text, json")
 	cmd.AddCommand(newVerify(std))
@@ -200,8 +204,9 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 	}
 	return &config.File{
 		State: f.state, Grace: f.grace.String(), Routes: []config.Route{route},
-		Log: config.Log{Level: f.logLevel, Format: f.logFormat},
-		DNS: config.DNS{Servers: f.dns.servers, Anchors: f.dns.anchors},
+		Log:     config.Log{Level: f.logLevel, Format: f.logFormat},
+		Metrics: config.Metrics{Listen: f.metrics, Anywhere: f.anywhere},
+		DNS:     config.DNS{Servers: f.dns.servers, Anchors: f.dns.anchors},
 	}, nil
 }
 

@@ -15,8 +15,8 @@ import (
 )
 
 // adopt gives the sockets that were handed over, by the service manager or by an instance before this one,
-// to the routes that listen there, or that have their name.
-func adopt(routes map[string]*served) error {
+// to the routes that listen there, or that have their name, and to the board.
+func adopt(routes map[string]*served, b *board) error {
 	sockets, err := systemd.Listeners()
 	if err != nil {
 		return err
@@ -25,11 +25,14 @@ func adopt(routes map[string]*served) error {
 		i := slices.IndexFunc(inOrder(routes), func(r *served) bool {
 			return r.ln == nil && (socket.Name == r.Name || listensAt(r.listen, socket.Addr()))
 		})
-		if i < 0 {
+		switch {
+		case i >= 0:
+			inOrder(routes)[i].ln = socket.Listener
+		case b.ln == nil && b.address != "" && listensAt(starttls.Endpoint{Network: "tcp", Host: hostOf(b.address), Address: b.address}, socket.Addr()):
+			b.ln = socket.Listener
+		default:
 			err = fmt.Errorf("the socket %s %s, which was handed over, is no route's", socket.Name, socket.Addr())
-			break
 		}
-		inOrder(routes)[i].ln = socket.Listener
 	}
 	if err != nil {
 		for _, socket := range sockets {
@@ -37,6 +40,11 @@ func adopt(routes map[string]*served) error {
 		}
 	}
 	return err
+}
+
+func hostOf(address string) string {
+	host, _, _ := net.SplitHostPort(address)
+	return host
 }
 
 // listensAt reports whether an endpoint is an address.
@@ -93,6 +101,17 @@ func (s *service) handOver() bool {
 	return true
 }
 
+// listeners returns all that are open.
+func (s *service) listeners() (all []net.Listener) {
+	for _, r := range inOrder(s.routes) {
+		all = append(all, r.ln)
+	}
+	if s.board.ln != nil {
+		all = append(all, s.board.ln)
+	}
+	return all
+}
+
 func (s *service) startAgain() (pid int, err error) {
 	program, err := exec.LookPath(os.Args[0])
 	if err != nil {
@@ -104,8 +123,8 @@ func (s *service) startAgain() (pid int, err error) {
 			f.Close()
 		}
 	}()
-	for _, r := range inOrder(s.routes) {
-		f, err := r.ln.(interface{ File() (*os.File, error) }).File()
+	for _, ln := range s.listeners() {
+		f, err := ln.(interface{ File() (*os.File, error) }).File()
 		if err != nil {
 			return 0, err
 		}

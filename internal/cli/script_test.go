@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +32,7 @@ func TestMain(m *testing.M) {
 //	stop NAME                  ends that by SIGTERM; NAME.out and NAME.err are what it has said
 //	await PATTERN FILE         waits for a line with the text
 //	json FILE KEY...           every line is an object, and one has all the keys
+//	fetch FILE PATH            gets PATH from where the status page is by FILE, into standard output
 //	certificate NAME HOST      makes NAME.pem and NAME.key, which is its own authority
 func TestScripts(t *testing.T) {
 	if os.Getenv("CI") == "true" {
@@ -48,7 +51,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status, "background": background, "serve": serve, "stop": stop, "await": await, "json": isJSON, "certificate": certificate,
+			"status": exits, "background": background, "serve": serve, "stop": stop, "await": await, "json": isJSON, "certificate": certificate, "fetch": fetch,
 		},
 	})
 }
@@ -61,7 +64,7 @@ type (
 
 const patience = 20 * time.Second
 
-func status(ts *testscript.TestScript, _ bool, args []string) {
+func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	got, err := 0, ts.Exec(args[1], args[2:]...)
@@ -102,6 +105,16 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	_, rest, _ := strings.Cut(ts.ReadFile(name+".out"), "://")
 	addr, _, _ := strings.Cut(rest, " ")
 	ts.Setenv(name, addr)
+}
+
+func fetch(ts *testscript.TestScript, _ bool, args []string) {
+	_, rest, _ := strings.Cut(ts.ReadFile(args[0]), "status     ")
+	url, _, _ := strings.Cut(rest, "\n")
+	resp, err := http.Get(url + args[1])
+	ts.Check(err)
+	defer resp.Body.Close()
+	_, err = io.Copy(ts.Stdout(), resp.Body)
+	ts.Check(err)
 }
 
 // lookPath finds a program in the script's PATH.

@@ -29,8 +29,9 @@ type service struct {
 	log    *slog.Logger
 	grace  time.Duration
 	routes map[string]*served // by where they listen
-	broken chan error         // from a listener that has failed for good
-	left   sync.WaitGroup     // of gateways that still have sessions
+	board  *board
+	broken chan error     // from a listener that has failed for good
+	left   sync.WaitGroup // of gateways that still have sessions
 }
 
 // A served route is a running one with its listener.
@@ -103,6 +104,9 @@ func (s *service) run(ctx context.Context) error {
 	if err := s.start(); err != nil {
 		return err
 	}
+	ctx, hide := context.WithCancel(ctx)
+	defer hide()
+	s.board.serve(ctx)
 	s.tell(systemd.Ready)
 	succeeded()
 	var watchdog <-chan time.Time
@@ -142,12 +146,16 @@ func (s *service) tell(state string) {
 
 // start begins to serve every route, or none.
 func (s *service) start() error {
-	_, routes, err := s.load(false)
+	file, routes, err := s.load(false)
 	if err != nil {
 		return err
 	}
-	if err := adopt(routes); err != nil {
+	s.board = newBoard(file)
+	if err := adopt(routes, s.board); err != nil {
 		return failed(err)
+	}
+	if err := s.board.open(file.Metrics.Anywhere); err != nil {
+		return err
 	}
 	if err := s.open(routes); err != nil {
 		return failed(err)
@@ -157,7 +165,17 @@ func (s *service) start() error {
 		r.announce(s.std, r.ln.Addr())
 		s.begin(r)
 	}
+	s.show()
+	if s.board.ln != nil {
+		fmt.Fprintf(s.std.out, "status     http://%s\n", s.board.ln.Addr())
+	}
 	return nil
+}
+
+// show shows the routes as they are now.
+func (s *service) show() {
+	all := inOrder(s.routes)
+	s.board.routes.Store(&all)
 }
 
 // inOrder returns routes as the configuration has them.
@@ -186,6 +204,7 @@ func (s *service) open(routes map[string]*served) error {
 
 // begin serves a route whose listener is open.
 func (s *service) begin(r *served) {
+	s.board.watch(r)
 	accepting, stop := context.WithCancel(context.Background())
 	r.server, r.stop, r.stopped = r.running.server(), stop, make(chan struct{})
 	go func() {
@@ -267,6 +286,7 @@ func (s *service) reload() {
 		}
 	}
 	s.routes = routes
+	s.show()
 	s.log.Info("configuration reloaded", "routes", len(routes), "as_before", kept)
 }
 

@@ -48,7 +48,9 @@ type Certificate struct {
 
 // Metrics says where the metrics and the status page are to be seen.
 type Metrics struct {
-	Listen string `toml:"listen"` // address; if empty, nowhere
+	Listen string `toml:"listen"` // HOST:PORT; if empty, nowhere
+	// Anywhere says that Listen may be other than loopback: whoever reaches it sees them.
+	Anywhere bool `toml:"anywhere"`
 }
 
 // DNS says how names are looked up for backends "mx:".

@@ -46,6 +46,17 @@ type Route struct {
 	MaxConns, MaxPerAddr int
 	// Log gets a line for each session. If nil, nothing is logged.
 	Log *slog.Logger
+	// Ended is told of each session when it has ended, by its own goroutine. If nil, nobody is.
+	Ended func(Ended)
+}
+
+// Ended is what a session was, in words of ours alone: nothing in it is a peer's.
+type Ended struct {
+	Outcome string // as in the log
+	// TLS and Group are the version and the key exchange in front, empty without TLS.
+	TLS, Group string
+	In, Out    int64 // bytes of the protocol from the client and from the server
+	Took       time.Duration
 }
 
 // Front is the leg towards the client.

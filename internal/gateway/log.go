@@ -49,6 +49,16 @@ func (s *session) log(err error) {
 	s.route.Log.LogAttrs(context.Background(), level, "session", attrs...)
 }
 
+// told is what is told of the session besides the log.
+func (s *session) told(err error) Ended {
+	e := Ended{Outcome: s.outcome(err), In: s.in.Load(), Out: s.out.Load(), Took: time.Since(s.begun)}
+	if s.secured != nil {
+		state := s.secured.ConnectionState()
+		e.TLS, e.Group = tls.VersionName(state.Version), state.CurveID.String()
+	}
+	return e
+}
+
 // outcome names how the session ended.
 func (s *session) outcome(err error) string {
 	_, down := errors.AsType[backendError](err)

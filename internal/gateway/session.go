@@ -124,6 +124,9 @@ func (s *session) run() {
 	}
 	clear(s.unsealed)
 	s.log(err)
+	if s.route.Ended != nil {
+		s.route.Ended(s.told(err))
+	}
 }
 
 // abort ends the session for a reason of ours.

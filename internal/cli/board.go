@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+
+	"starttls"
+	"starttls/internal/cert"
+	"starttls/internal/config"
+	"starttls/internal/gateway"
+	"starttls/internal/status"
+)
+
+// A board is what a service shows of itself: a page for people, metrics, and whether it is well.
+type board struct {
+	status.Board
+	address string       // where the configuration wants it; if empty, nowhere
+	ln      net.Listener // nil until it is open
+	started time.Time
+	routes  atomic.Pointer[[]*served] // as they are now; others read them
+}
+
+// newBoard returns the board that the configuration wants.
+func newBoard(file *config.File) *board {
+	b := &board{address: file.Metrics.Listen, started: time.Now()}
+	b.routes.Store(new([]*served))
+	if b.address != "" {
+		b.Set = newMetrics()
+		b.Set.RegisterMetricsWriter(b.writeGauges)
+	}
+	return b
+}
+
+// open opens the place where it is to be seen, unless it is open.
+func (b *board) open(anywhere bool) (err error) {
+	if b.address != "" && b.ln == nil {
+		b.ln, err = openMetrics(b.address, anywhere)
+	}
+	return err
+}
+
+// serve shows it until ctx ends.
+func (b *board) serve(ctx context.Context) {
+	if b.ln == nil {
+		return
+	}
+	server := &http.Server{Handler: b.Handler(b.view, b.well), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	context.AfterFunc(ctx, func() { server.Close() })
+	go server.Serve(b.ln)
+}
+
+// watch has a route's sessions counted.
+func (b *board) watch(r *served) {
+	name := r.Name
+	r.Ended = func(e gateway.Ended) {
+		b.Ended(status.Session{Route: name, Outcome: e.Outcome, TLS: e.TLS, Group: e.Group, In: e.In, Out: e.Out, Took: e.Took})
+	}
+}
+
+// view is what there is now.
+func (b *board) view() status.View {
+	v := status.View{Name: hostname(), Version: version(), Started: b.started}
+	for _, r := range *b.routes.Load() {
+		shown := status.Route{Name: r.Name, Listen: r.listen.String(), Backend: r.back, Level: r.demands(), Live: r.server.Live()}
+		if r.certs != nil {
+			for _, c := range r.certs.Leaves() {
+				shown.Certificates = append(shown.Certificates, status.Certificate{Names: c.DNSNames, Until: c.NotAfter, TLSA: cert.TLSA(c), Self: r.self})
+			}
+		}
+		v.Routes = append(v.Routes, shown)
+	}
+	return v
+}
+
+// writeGauges writes what changes without anything being counted.
+func (b *board) writeGauges(w io.Writer) {
+	for _, r := range b.view().Routes {
+		metrics.WriteGaugeUint64(w, fmt.Sprintf(`starttls_sessions_live{route=%q}`, r.Name), uint64(max(r.Live, 0)))
+		for i, c := range r.Certificates {
+			metrics.WriteGaugeFloat64(w, fmt.Sprintf(`starttls_certificate_expiry_seconds{route=%q,certificate="%d"}`, r.Name, i), float64(c.Until.Unix()))
+		}
+	}
+}
+
+// well reports what is wrong: a route without sessions is well, one whose certificate has expired is not.
+func (b *board) well() error {
+	var wrong error
+	for _, r := range b.view().Routes {
+		for _, c := range r.Certificates {
+			if c.Until.Before(time.Now()) {
+				wrong = errors.Join(wrong, fmt.Errorf("%s: the certificate for %v has expired", r.Name, c.Names))
+			}
+		}
+	}
+	return wrong
+}
+
+// demands says what is demanded of clients.
+func (r *running) demands() string {
+	if r.Front.Implicit {
+		return "TLS from the first byte"
+	}
+	return map[starttls.Level]string{
+		starttls.None:    "no TLS",
+		starttls.May:     "TLS offered, clients without it are served",
+		starttls.Encrypt: "TLS demanded",
+	}[r.Front.Level]
+}
+
+// version is the program's, as it was built.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

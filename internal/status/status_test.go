@@ -1,0 +1,125 @@
+package status
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+func TestDayForgetsWhatIsOlder(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	b := &Board{Now: func() time.Time { return now }}
+	b.Ended(Session{Route: "mx", Outcome: "tls"})
+	now = now.Add(12 * time.Hour)
+	b.Ended(Session{Route: "mx", Outcome: "tls"})
+	b.Ended(Session{Route: "mx", Outcome: "clear"})
+	b.Ended(Session{Route: "other", Outcome: "clear"})
+	day := b.Day("mx")
+	if len(day) != 2 || day[0].Word != "tls" || day[0].Total != 2 || day[0].Steps[Steps-1] != 1 || day[0].Steps[Steps-1-144] != 1 {
+		t.Fatalf("got %+v", day)
+	}
+	now = now.Add(12*time.Hour + Step)
+	if day = b.Day("mx"); len(day) != 2 || day[0].Total != 1 {
+		t.Errorf("after a day: %+v", day)
+	}
+	now = now.Add(1000 * time.Hour)
+	if day = b.Day("mx"); len(day) != 0 {
+		t.Errorf("long after: %+v", day)
+	}
+	now = now.Add(-2000 * time.Hour)
+	b.Ended(Session{Route: "mx", Outcome: "tls"})
+	if day = b.Day("mx"); len(day) != 1 || day[0].Steps[Steps-1] != 1 {
+		t.Errorf("a clock that went back: %+v", day)
+	}
+}
+
+func TestAlarmsAreBounded(t *testing.T) {
+	b := &Board{}
+	for i := range 3 * maxAlarms {
+		b.Alarm(fmt.Sprint(i, strings.Repeat("x", 10_000)))
+	}
+	all := b.Alarms()
+	if len(all) != maxAlarms || !strings.HasPrefix(all[0].Text, "59x") || len(all[0].Text) > 500 {
+		t.Errorf("%d alarms, the first %q", len(all), all[0].Text)
+	}
+}
+
+// get asks a board that has one route for a path.
+func get(t *testing.T, b *Board, path string, well error) (status int, body string, h http.Header) {
+	t.Helper()
+	view := func() View {
+		return View{Name: "mail.example.org", Started: time.Now().Add(-time.Hour), Routes: []Route{{
+			Name: "<mx>", Listen: "smtp://:25", Backend: "smtp://127.0.0.1:2525", Level: "TLS offered", Live: 3,
+			Certificates: []Certificate{
+				{Names: []string{"mail.example.org"}, Until: time.Now().Add(100 * 24 * time.Hour), TLSA: "3 1 1 " + strings.Repeat("ab", 32)},
+				{Names: []string{"old.example.org"}, Until: time.Now().Add(-time.Hour), TLSA: "3 1 1 00"},
+			},
+		}}}
+	}
+	server := httptest.NewServer(b.Handler(view, func() error { return well }))
+	defer server.Close()
+	resp, err := http.Get(server.URL + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text), resp.Header
+}
+
+func TestPage(t *testing.T) {
+	b := &Board{}
+	b.Ended(Session{Route: "<mx>", Outcome: "tls"})
+	b.Alarm(`<script>alert("stripped")</script>`)
+	status, body, h := get(t, b, "/", nil)
+	for _, want := range []string{
+		"&lt;mx&gt;", "3 sessions now", "tls 1", "99 days", `class="bad">expired`, `class="o-tls"`, "&lt;script&gt;", "smtp://127.0.0.1:2525",
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page has no %q", want)
+		}
+	}
+	if status != 200 || strings.Contains(body, "<script") || strings.Contains(body, "http://") {
+		t.Errorf("status %d, or something from elsewhere in\n%s", status, body)
+	}
+	if !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Errorf("headers %v", h)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	b := &Board{Set: metrics.NewSet()}
+	b.Ended(Session{Route: "mx", Outcome: "tls", TLS: "TLS 1.3", Group: "X25519MLKEM768", In: 10, Out: 20, Took: time.Second})
+	_, body, _ := get(t, b, "/metrics", nil)
+	for _, want := range []string{
+		`starttls_sessions_total{route="mx",outcome="tls"} 1`, `starttls_bytes_total{route="mx",from="server"} 20`,
+		`starttls_tls_total{route="mx",version="TLS 1.3",group="X25519MLKEM768"} 1`, `starttls_session_seconds_bucket{route="mx",le="1"} 1`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %s in\n%s", want, body)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	b := &Board{}
+	if status, body, _ := get(t, b, "/healthz", nil); status != 200 || body != "ok\n" {
+		t.Errorf("got %d %q", status, body)
+	}
+	if status, body, _ := get(t, b, "/healthz", errors.New("the store is gone")); status != 503 || !strings.Contains(body, "the store is gone") {
+		t.Errorf("got %d %q", status, body)
+	}
+	if status, _, _ := get(t, b, "/nothing", nil); status != 404 {
+		t.Errorf("got %d", status)
+	}
+}
