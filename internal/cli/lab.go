@@ -37,6 +37,7 @@ type labFlags struct {
 	list        bool
 	format, dir string
 	net, ports  string
+	crowd       string
 }
 
 func newLab(std streams) *cobra.Command {
@@ -66,6 +67,7 @@ Exit status: 0 stopped; 2 could not be started; 64 wrong usage.`,
 	fs.BoolVar(&f.list, "list", false, "tell what there is, and serve nothing")
 	fs.StringVar(&f.ports, "ports", "free", "free, real, or DNS,SMTP,HTTPS")
 	fs.StringVar(&f.net, "net", "127.25.0.0/16", "where the hosts are, a /16 within 127.0.0.0/8")
+	fs.StringVar(&f.crowd, "crowd", "", "have every address of `NETWORK` answer, each like one of the mail servers: 127.64.0.0/10")
 	fs.StringVar(&f.dir, "dir", "", "write authorities, trust anchor and configuration into `FOLDER`")
 	fs.StringVar(&f.format, "format", "text", "text, json")
 	return cmd
@@ -119,6 +121,11 @@ func (f *labFlags) config(only []string) (c lab.Config, err error) {
 	c.Only = only
 	if c.Net, err = netip.ParsePrefix(f.net); err != nil || c.Net.Bits() != 16 || !c.Net.Addr().IsLoopback() {
 		return c, fmt.Errorf("--net %s: meant is a /16 within 127.0.0.0/8, such as 127.25.0.0/16", f.net)
+	}
+	if f.crowd != "" {
+		if c.Crowd, err = netip.ParsePrefix(f.crowd); err != nil {
+			return c, fmt.Errorf("--crowd %s: meant is a network within 127.0.0.0/8, such as 127.64.0.0/10", f.crowd)
+		}
 	}
 	switch f.ports {
 	case "free":
@@ -194,6 +201,9 @@ func (f *labFlags) show(w io.Writer, about labAbout) error {
 	}
 	fmt.Fprintf(w, "\n%d domains; ports: DNS %d, SMTP %d, HTTPS %d\n", len(about.Domains), about.Ports.DNS, about.Ports.Mail, about.Ports.Web)
 	fmt.Fprintf(w, "root at %s; a resolver that validates nothing at %s\n", about.Root, about.Resolver)
+	if about.Ports.Crowd != 0 {
+		fmt.Fprintf(w, "every address of %s answers at port %d\n", f.crowd, about.Ports.Crowd)
+	}
 	if about.Dir != "" {
 		fmt.Fprintf(w, "authority, trust anchor, and configuration for Unbound and Postfix are in %s\n", about.Dir)
 	}

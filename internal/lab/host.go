@@ -15,6 +15,7 @@ type host struct {
 	domain string
 	name   string
 	addr   netip.Addr
+	down   bool // nothing listens
 
 	tls        *tls.Config // nil if it knows no TLS
 	requireTLS bool
@@ -26,7 +27,7 @@ type host struct {
 
 // newHost makes the server of a row.
 func (l *Lab) newHost(domain, name string, addr netip.Addr, m mx, cert *tls.Certificate) *host {
-	h := &host{lab: l, domain: domain, name: name, addr: addr, requireTLS: m.requireTLS, box: l.box(domain)}
+	h := &host{lab: l, domain: domain, name: name, addr: addr, down: m.down, requireTLS: m.requireTLS, box: l.box(domain)}
 	if !m.clear {
 		h.tls = &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12, Time: l.now}
 		if m.old {

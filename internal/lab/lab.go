@@ -40,6 +40,9 @@ type Config struct {
 	Net netip.Prefix
 	// Ports at which all hosts listen. Those that are zero become free ones, to which Dial leads.
 	Ports Ports
+	// Crowd is a network within 127.0.0.0/8 of which every address answers at Ports.Crowd, in turn like the
+	// mail servers of the domains: millions of hosts to be scanned. If zero, there is none.
+	Crowd netip.Prefix
 	// Only are the names of the domains that there are to be, "dane-ee.test". If empty, all.
 	Only []string
 	// Now is the clock. If nil, time.Now.
@@ -50,6 +53,8 @@ type Config struct {
 	// Delivered, if not nil, is told of each message that arrives, in the goroutine of its session.
 	Delivered func(Message)
 }
+
+var loopback = netip.MustParsePrefix("127.0.0.0/8")
 
 // top is the zone above all domains. It is set aside for tests (RFC 6761 §6.2).
 const top = "test"
@@ -82,6 +87,7 @@ type Lab struct {
 	tree    zone.Tree
 	domains []Domain
 	hosts   []*host
+	crowd   *crowd // nil if there is none
 
 	mu    sync.Mutex
 	boxes map[string]*mailbox
@@ -99,7 +105,7 @@ func Start(c Config) (*Lab, error) {
 	if !l.net.IsValid() {
 		l.net = netip.MustParsePrefix("127.25.0.0/16")
 	}
-	if loopback := netip.MustParsePrefix("127.0.0.0/8"); l.net.Bits() != 16 || !loopback.Contains(l.net.Addr()) {
+	if l.net.Bits() != 16 || !loopback.Contains(l.net.Addr()) {
 		return nil, fmt.Errorf("lab: %s is not a /16 within %s", l.net, loopback)
 	}
 	if l.now == nil {
@@ -115,7 +121,11 @@ func Start(c Config) (*Lab, error) {
 	if l.pki, err = newPKI(l.now()); err != nil {
 		return nil, err
 	}
-	if err := l.build(chosen); err != nil {
+	err = l.build(chosen)
+	if err == nil && c.Crowd.IsValid() {
+		err = l.gather(c.Crowd)
+	}
+	if err != nil {
 		l.Close()
 		return nil, fmt.Errorf("lab: %w", err)
 	}

@@ -144,12 +144,43 @@ func TestDial(t *testing.T) {
 	}
 }
 
-func BenchmarkStart(b *testing.B) {
-	for b.Loop() {
-		l, err := Start(Config{})
-		if err != nil {
-			b.Fatal(err)
+// TestCrowd: every address of it answers, like the server that Like says.
+func TestCrowd(t *testing.T) {
+	network := netip.MustParsePrefix("127.64.0.0/10")
+	l := start(t, Config{Only: []string{"tls.test", "clear.test", "down-second.test"}, Crowd: network})
+	names := map[string]int{}
+	for i, addr := 0, network.Addr(); i < 30; i, addr = i+1, addr.Next() {
+		if i == 15 {
+			addr = netip.MustParseAddr("127.127.255.200")
 		}
-		l.Close()
+		d, host, ok := l.Like(addr)
+		if !ok {
+			t.Fatalf("%s is not of the crowd", addr)
+		}
+		conn, err := l.Dial(t.Context(), "tcp", net.JoinHostPort(addr.String(), "25"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := smtp.NewClient(conn, host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if offered, _ := c.Extension("STARTTLS"); offered != (d.Name != "clear.test") {
+			t.Errorf("%s is like %s, and STARTTLS offered is %v", addr, d.Name, offered)
+		}
+		c.Close()
+		names[host]++
+	}
+	if names["mx.tls.test"] != 10 || names["mx.clear.test"] != 10 || names["mx2.down-second.test"] != 10 {
+		t.Errorf("got %v", names)
+	}
+	if _, _, ok := l.Like(netip.MustParseAddr("127.25.0.1")); ok {
+		t.Error("the lab itself is of the crowd")
+	}
+	for _, wrong := range []string{"127.0.0.0/8", "10.0.0.0/8", "0.0.0.0/0", "127.25.1.0/24"} {
+		if l, err := Start(Config{Only: []string{"tls.test"}, Crowd: netip.MustParsePrefix(wrong)}); err == nil {
+			l.Close()
+			t.Errorf("a crowd at %s", wrong)
+		}
 	}
 }

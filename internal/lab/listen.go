@@ -15,16 +15,17 @@ import (
 	"starttls/internal/zone"
 )
 
-// Ports are those at which the lab's hosts listen, all hosts at the same.
+// Ports are those at which the lab's hosts listen, all hosts at the same, but the crowd.
 type Ports struct {
-	DNS  uint16 `json:"dns"`
-	Mail uint16 `json:"mail"` // SMTP
-	Web  uint16 `json:"web"`  // HTTPS
+	DNS   uint16 `json:"dns"`
+	Mail  uint16 `json:"mail"` // SMTP
+	Web   uint16 `json:"web"`  // HTTPS
+	Crowd uint16 `json:"crowd,omitempty"`
 }
 
 // RealPorts are those that the world uses. They want privileges, and that nobody listens there on all
 // addresses of the machine.
-var RealPorts = Ports{53, 25, 443}
+var RealPorts = Ports{DNS: 53, Mail: 25, Web: 443}
 
 // Free ports are taken from below those that the kernel hands out to clients.
 const firstFree, lastFree = 20_000, 32_000
@@ -93,21 +94,25 @@ func listenDNS(faces map[netip.Addr]dns.Handler, port uint16) (all []*zone.Serve
 	return nil, 0, err
 }
 
-// Dial connects to a host of the lab, by the address and port that the DNS names: the ports 53, 25 and
-// 443 become those of the lab. Every other address is refused: there is no Internet.
+// Dial connects to a host of the lab or its crowd, by the address and port that the DNS names: the ports
+// 53, 25 and 443 become those of the lab. Every other address is refused: there is no Internet.
 func (l *Lab) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
 	addr, err := netip.ParseAddr(host)
-	if err != nil || !l.net.Contains(addr.Unmap()) {
+	ports := map[string]uint16{"53": l.ports.DNS, "25": l.ports.Mail, "443": l.ports.Web}
+	switch addr = addr.Unmap(); {
+	case err == nil && l.net.Contains(addr):
+	case err == nil && l.crowd != nil && l.crowd.net.Contains(addr):
+		ports = map[string]uint16{"25": l.ports.Crowd}
+	default:
 		return nil, fmt.Errorf("dial %s: not in the lab (%s), and there is no Internet here", address, l.net)
 	}
-	mapped := map[string]uint16{"53": l.ports.DNS, "25": l.ports.Mail, "443": l.ports.Web}
-	if at, ok := mapped[port]; ok {
+	if at, ok := ports[port]; ok {
 		port = strconv.Itoa(int(at))
 	}
 	var d net.Dialer
-	return d.DialContext(ctx, network, net.JoinHostPort(addr.Unmap().String(), port))
+	return d.DialContext(ctx, network, net.JoinHostPort(addr.String(), port))
 }
