@@ -51,12 +51,8 @@ func (s *ftp) Pending() bool { return s.wait || s.code != "" || !s.greeted && !s
 func (s *ftp) Settled() bool { return false }
 
 func (s *ftp) request(buf []byte) (Message, int, error) {
-	n, err := cutLine(buf)
+	line, crlf, n, err := cutRequest(buf)
 	if n == 0 || err != nil {
-		return Message{}, 0, err
-	}
-	line, crlf := chomp(buf[:n])
-	if err := foreign(line); err != nil {
 		return Message{}, 0, err
 	}
 	text := noTelnet(line)

@@ -77,28 +77,20 @@ func (s *ftp) say(dst []byte, m Message) []byte {
 	switch m.Kind {
 	case Greeting:
 		return append(dst, "220 "+strings.TrimLeft(m.Name+" ", " ")+"FTP ready\r\n"...)
-	case Ask:
-		return append(dst, "FEAT\r\n"...)
-	case Upgrade:
-		return append(dst, "AUTH TLS\r\n"...)
 	case Caps:
 		if m.Offer == Unsaid {
 			return append(dst, "211 No features\r\n"...)
 		}
 		return append(dst, "211-Features:\r\n AUTH TLS\r\n PBSZ\r\n PROT\r\n211 End\r\n"...)
-	case Ready:
-		return append(dst, "234 Begin TLS negotiation\r\n"...)
-	case Other:
-		return append(dst, "200 OK\r\n"...)
 	case No:
 		return append(dst, s.refusal(m)...)
-	case Bye:
-		if m.Re == Bye {
-			return append(dst, "221 Bye\r\n"...)
-		}
-		return append(dst, "QUIT\r\n"...)
 	}
-	return dst
+	return ftpPhrases.say(dst, m)
+}
+
+var ftpPhrases = phrases{
+	ask: "FEAT\r\n", upgrade: "AUTH TLS\r\n", ready: "234 Begin TLS negotiation\r\n", other: "200 OK\r\n",
+	quit: "QUIT\r\n", bye: "221 Bye\r\n", no: ftpRefusals,
 }
 
 // refusal words a No. CCC and the other mechanisms of AUTH have codes of their own (RFC 4217 §5,
@@ -114,11 +106,11 @@ func (s *ftp) refusal(m Message) string {
 	case m.Re == Upgrade && m.Why == BadSyntax:
 		return "504 Unknown security mechanism\r\n"
 	}
-	return ftpRefusals[m.Why]
+	return ftpPhrases.no[m.Why]
 }
 
 // ftpRefusals are codes of RFC 959 §4.2.2 and RFC 2228 §5.1.
-var ftpRefusals = [...]string{
+var ftpRefusals = []string{
 	Unknown:        "502 Command not implemented\r\n",
 	TLSRequired:    "530 Must say AUTH TLS first\r\n",
 	TLSUnavailable: "431 TLS not available due to temporary reason\r\n",

@@ -83,12 +83,8 @@ func (l ircLine) param(i int) string {
 }
 
 func (s *irc) request(buf []byte) (Message, int, error) {
-	n, err := cutLine(buf)
+	line, crlf, n, err := cutRequest(buf)
 	if n == 0 || err != nil {
-		return Message{}, 0, err
-	}
-	line, crlf := chomp(buf[:n])
-	if err := foreign(line); err != nil {
 		return Message{}, 0, err
 	}
 	l := cutIRC(line)

@@ -127,3 +127,44 @@ func (b *block) piece(buf []byte) (n int) {
 	b.mid = b.open && !bytes.HasSuffix(buf[:n], []byte("\r\n"))
 	return n
 }
+
+// phrases are the words of a protocol that are the same for everybody, with their line ends.
+type phrases struct {
+	ask, upgrade, ready, other string
+	quit, bye                  string   // a client's goodbye, and the answer to it
+	no                         []string // by Reason
+}
+
+// say appends m in these words.
+func (p *phrases) say(dst []byte, m Message) []byte {
+	switch m.Kind {
+	case Ask:
+		return append(dst, p.ask...)
+	case Upgrade:
+		return append(dst, p.upgrade...)
+	case Ready:
+		return append(dst, p.ready...)
+	case Other:
+		return append(dst, p.other...)
+	case No:
+		return append(dst, p.no[m.Why]...)
+	case Bye:
+		if m.Re == Bye {
+			return append(dst, p.bye...)
+		}
+		return append(dst, p.quit...)
+	}
+	return dst
+}
+
+// cutRequest cuts a client's line, but none of HTTP.
+func cutRequest(buf []byte) (line string, crlf bool, n int, err error) {
+	if n, err = cutLine(buf); n == 0 || err != nil {
+		return "", false, 0, err
+	}
+	line, crlf = chomp(buf[:n])
+	if err := foreign(line); err != nil {
+		return "", false, 0, err
+	}
+	return line, crlf, n, nil
+}

@@ -39,12 +39,8 @@ func (s *mtqp) Pending() bool { return s.wait || !s.greeted }
 func (s *mtqp) Settled() bool { return s.secret && s.greeted && !s.offered }
 
 func (s *mtqp) request(buf []byte) (Message, int, error) {
-	n, err := cutLine(buf)
+	line, crlf, n, err := cutRequest(buf)
 	if n == 0 || err != nil {
-		return Message{}, 0, err
-	}
-	line, crlf := chomp(buf[:n])
-	if err := foreign(line); err != nil {
 		return Message{}, 0, err
 	}
 	all := words(line)
@@ -193,23 +189,16 @@ func (s *mtqp) say(dst []byte, m Message) []byte {
 		return append(dst, "+OK+/MTQP "+strings.TrimLeft(m.Name+" ", " ")+"MTQP server ready\r\n"+mtqpOffers[m.Offer]+".\r\n"...)
 	case Upgrade:
 		return append(dst, strings.TrimRight("STARTTLS "+m.Name, " ")+"\r\n"...)
-	case Ready:
-		return append(dst, "+OK Begin TLS negotiation\r\n"...)
-	case Other:
-		return append(dst, "+OK\r\n"...)
-	case No:
-		return append(dst, mtqpRefusals[m.Why]...)
-	case Bye:
-		if m.Re == Bye {
-			return append(dst, "+OK Bye\r\n"...)
-		}
-		return append(dst, "QUIT\r\n"...)
 	}
-	return dst
+	return mtqpPhrases.say(dst, m)
+}
+
+var mtqpPhrases = phrases{
+	ready: "+OK Begin TLS negotiation\r\n", other: "+OK\r\n", quit: "QUIT\r\n", bye: "+OK Bye\r\n", no: mtqpRefusals,
 }
 
 // mtqpRefusals: -TEMP may be tried again, -ERR may not, -BAD was no command.
-var mtqpRefusals = [...]string{
+var mtqpRefusals = []string{
 	Unknown:        "-BAD Unknown command\r\n",
 	TLSRequired:    "-ERR Must issue a STARTTLS command first\r\n",
 	TLSUnavailable: "-TEMP TLS not available due to temporary reason\r\n",

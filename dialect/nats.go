@@ -35,12 +35,8 @@ func (s *nats) Settled() bool { return s.secret }
 
 // request cuts a line of the client. Each is work: a server that demands TLS hears none of them.
 func (s *nats) request(buf []byte) (Message, int, error) {
-	n, err := cutLine(buf)
+	_, _, n, err := cutRequest(buf)
 	if n == 0 || err != nil {
-		return Message{}, 0, err
-	}
-	line, _ := chomp(buf[:n])
-	if err := foreign(line); err != nil {
 		return Message{}, 0, err
 	}
 	if s.shut {

@@ -35,26 +35,19 @@ func (s *nntp) say(dst []byte, m Message) []byte {
 	switch m.Kind {
 	case Greeting:
 		return append(dst, "200 "+strings.TrimLeft(m.Name+" ", " ")+"NNTP ready\r\n"...)
-	case Ask:
-		return append(dst, "CAPABILITIES\r\n"...)
-	case Upgrade:
-		return append(dst, "STARTTLS\r\n"...)
 	case Caps:
 		return append(dst, nntpCaps(m)...)
-	case Ready:
-		return append(dst, "382 Continue with TLS negotiation\r\n"...)
 	case Other:
 		return append(dst, s.other()...)
 	case No:
 		s.post = block{} // the server has not heard of a TAKETHIS that is refused: its article are commands there
-		return append(dst, nntpRefusals[m.Why]...)
-	case Bye:
-		if m.Re == Bye {
-			return append(dst, "205 Closing connection\r\n"...)
-		}
-		return append(dst, "QUIT\r\n"...)
 	}
-	return dst
+	return nntpPhrases.say(dst, m)
+}
+
+var nntpPhrases = phrases{
+	ask: "CAPABILITIES\r\n", upgrade: "STARTTLS\r\n", ready: "382 Continue with TLS negotiation\r\n",
+	quit: "QUIT\r\n", bye: "205 Closing connection\r\n", no: nntpRefusals,
 }
 
 // other answers in place of a server that is not there yet: it knows no date, and switches no modes.
@@ -82,7 +75,7 @@ func nntpCaps(m Message) string {
 
 // nntpRefusals are codes of RFC 3977 §3.2.1. STARTTLS itself is never answered with 483 (RFC 4642
 // §2.2.2); 400 is the last word of a connection.
-var nntpRefusals = [...]string{
+var nntpRefusals = []string{
 	Unknown:        "500 Unknown command\r\n",
 	TLSRequired:    "483 Encryption or stronger authentication required\r\n",
 	TLSUnavailable: "580 Can not initiate TLS negotiation\r\n",

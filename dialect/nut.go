@@ -35,12 +35,8 @@ func (s *nut) Pending() bool { return s.wait }
 func (s *nut) Settled() bool { return s.authed || s.inside && s.secret }
 
 func (s *nut) request(buf []byte) (Message, int, error) {
-	n, err := cutLine(buf)
+	line, _, n, err := cutRequest(buf)
 	if n == 0 || err != nil {
-		return Message{}, 0, err
-	}
-	line, _ := chomp(buf[:n])
-	if err := foreign(line); err != nil {
 		return Message{}, 0, err
 	}
 	verb, arg := splitVerb(line)

@@ -173,25 +173,15 @@ func (s *pop3) say(dst []byte, m Message) []byte {
 	switch m.Kind {
 	case Greeting:
 		return append(dst, "+OK "+strings.TrimLeft(m.Name+" ", " ")+"POP3 ready\r\n"...)
-	case Ask:
-		return append(dst, "CAPA\r\n"...)
-	case Upgrade:
-		return append(dst, "STLS\r\n"...)
 	case Caps:
 		return append(dst, pop3Caps(m)...)
-	case Ready:
-		return append(dst, "+OK Begin TLS negotiation\r\n"...)
-	case Other:
-		return append(dst, "+OK\r\n"...)
-	case No:
-		return append(dst, pop3Refusals[m.Why]...)
-	case Bye:
-		if m.Re == Bye {
-			return append(dst, "+OK Bye\r\n"...)
-		}
-		return append(dst, "QUIT\r\n"...)
 	}
-	return dst
+	return pop3Phrases.say(dst, m)
+}
+
+var pop3Phrases = phrases{
+	ask: "CAPA\r\n", upgrade: "STLS\r\n", ready: "+OK Begin TLS negotiation\r\n", other: "+OK\r\n",
+	quit: "QUIT\r\n", bye: "+OK Bye\r\n", no: pop3Refusals,
 }
 
 // pop3Caps is a list of our own.
@@ -208,7 +198,7 @@ func pop3Caps(m Message) string {
 
 // pop3Refusals have a code of RFC 3206 only where one is meant: [AUTH] would make a client ask its user
 // for another password, and nothing is wrong with the first.
-var pop3Refusals = [...]string{
+var pop3Refusals = []string{
 	Unknown:        "-ERR Unknown command\r\n",
 	TLSRequired:    "-ERR Must issue a STLS command first\r\n",
 	TLSUnavailable: "-ERR [SYS/TEMP] TLS not available due to temporary reason\r\n",

@@ -41,26 +41,15 @@ func (s *sieve) say(dst []byte, m Message) []byte {
 	case m.Raw != nil:
 		return append(dst, m.Raw...)
 	}
-	switch m.Kind {
-	case Greeting, Caps:
+	if m.Kind == Greeting || m.Kind == Caps {
 		return append(dst, sieveBlock(m)...)
-	case Ask:
-		return append(dst, "CAPABILITY\r\n"...)
-	case Upgrade:
-		return append(dst, "STARTTLS\r\n"...)
-	case Ready:
-		return append(dst, "OK \"Begin TLS negotiation now\"\r\n"...)
-	case Other:
-		return append(dst, "OK\r\n"...)
-	case No:
-		return append(dst, sieveRefusals[m.Why]...)
-	case Bye:
-		if m.Re == Bye {
-			return append(dst, "OK \"Logging out\"\r\n"...)
-		}
-		return append(dst, "LOGOUT\r\n"...)
 	}
-	return dst
+	return sievePhrases.say(dst, m)
+}
+
+var sievePhrases = phrases{
+	ask: "CAPABILITY\r\n", upgrade: "STARTTLS\r\n", ready: "OK \"Begin TLS negotiation now\"\r\n", other: "OK\r\n",
+	quit: "LOGOUT\r\n", bye: "OK \"Logging out\"\r\n", no: sieveRefusals,
 }
 
 // sieveBlock is a list of our own, with the capabilities that RFC 5804 §1.7 demands.
@@ -78,7 +67,7 @@ func sieveBlock(m Message) string {
 }
 
 // sieveRefusals have the response codes of RFC 5804 §1.3.
-var sieveRefusals = [...]string{
+var sieveRefusals = []string{
 	Unknown:        "NO \"Unknown command\"\r\n",
 	TLSRequired:    "NO (ENCRYPT-NEEDED) \"Issue STARTTLS first\"\r\n",
 	TLSUnavailable: "NO (TRYLATER) \"TLS not available due to temporary reason\"\r\n",

@@ -285,33 +285,26 @@ func (s *smtp) say(dst []byte, m Message) []byte {
 	switch m.Kind {
 	case Hello:
 		return append(dst, s.hello+" "+m.Name+"\r\n"...)
-	case Upgrade:
-		return append(dst, "STARTTLS\r\n"...)
-	case Ready:
-		return append(dst, "220 2.0.0 Ready to start TLS\r\n"...)
 	case Greeting:
 		return append(dst, "220 "+m.Name+map[string]string{"EHLO": " ESMTP\r\n", "LHLO": " LMTP\r\n"}[s.hello]...)
 	case Caps:
 		return s.ownCaps(dst, m)
-	case Other:
-		return append(dst, "250 2.0.0 OK\r\n"...)
-	case Bye:
-		if m.Re == Bye {
-			return append(dst, "221 2.0.0 Bye\r\n"...)
-		}
-		return append(dst, "QUIT\r\n"...)
 	case No:
 		// The server has not heard of a BDAT that is refused here: its octets are commands there.
 		if s.mode == smtpChunk {
 			s.mode, s.chunk = smtpCommand, 0
 		}
-		return append(dst, smtpRefusals[m.Why]...)
 	}
-	return dst
+	return smtpPhrases.say(dst, m)
+}
+
+var smtpPhrases = phrases{
+	upgrade: "STARTTLS\r\n", ready: "220 2.0.0 Ready to start TLS\r\n", other: "250 2.0.0 OK\r\n",
+	quit: "QUIT\r\n", bye: "221 2.0.0 Bye\r\n", no: smtpRefusals,
 }
 
 // smtpRefusals are the words of RFC 3207 §4 and RFC 5321 §4.2.3, with codes of RFC 3463.
-var smtpRefusals = [...]string{
+var smtpRefusals = []string{
 	Unknown:        "502 5.5.1 Command not implemented\r\n",
 	TLSRequired:    "530 5.7.0 Must issue a STARTTLS command first\r\n",
 	TLSUnavailable: "454 4.7.0 TLS not available due to temporary reason\r\n",
