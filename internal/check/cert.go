@@ -41,9 +41,7 @@ func (v *visit) judgeChain(p *probing) {
 		}
 	}
 	p.fact("certificate-days", strconv.Itoa(int(leaf.NotAfter.Sub(leaf.NotBefore).Round(24*time.Hour).Hours()/24)))
-	for _, id := range []string{"cert.trusted", "cert.name", "cert.dates", "cert.chain", "cert.transparency", "cert.revocation"} {
-		v.settle(id)
-	}
+	v.settle("cert.trusted", "cert.name", "cert.dates", "cert.chain", "cert.transparency", "cert.revocation")
 }
 
 // described returns what is told of a certificate.
@@ -172,13 +170,13 @@ func (v *visit) judgeBoth(p *probing) {
 	const id = "cert.both"
 	leaf := v.honest.state.PeerCertificates[0]
 	other := map[bool]string{true: "ECDSA", false: "RSA"}[leaf.PublicKeyAlgorithm == x509.RSA]
-	der := p.leaves[other]
-	if der == nil {
+	v.other = p.chains[other]
+	if len(v.other) == 0 {
 		v.say(id, finding.NotApplicable, "one kind of certificate was seen")
 		v.settle(id)
 		return
 	}
-	c, err := x509.ParseCertificate(der)
+	c, err := x509.ParseCertificate(v.other[0])
 	switch {
 	case err != nil:
 		v.say(id, finding.Insufficient, "the one for %s cannot be read: %v", other, err)

@@ -22,14 +22,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
 	"starttls"
 	"starttls/internal/finding"
+	"starttls/internal/policy"
 )
 
 // A Config says how to check. The zero Config is good.
@@ -56,6 +55,8 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Addresses looks hosts up. If nil, the system does.
 	Addresses func(ctx context.Context, host string) ([]string, error)
+	// Mail gathers what is known of mail domains. If nil, they cannot be checked.
+	Mail *policy.Gatherer
 	// Now is the clock. If nil, time.Now.
 	Now func() time.Time
 	// Tell, if not nil, is told each finding as it comes; service is nil for the target as a whole. It
@@ -115,46 +116,42 @@ func New(config Config) *Checker {
 
 func (c *Checker) now() time.Time { return c.config.Now() }
 
-// A Target is what is to be checked.
-type Target struct {
-	Text     string            // as given
-	Endpoint starttls.Endpoint // of a service
-	Match    string            // the name that the certificate must be for; if empty, the endpoint's host
-}
-
-// ParseTarget reads a target: a URL such as imap://mail.example.org, with match=NAME if the certificate
-// is to be for another name than the host.
-func ParseTarget(text string) (Target, error) {
-	if !strings.Contains(text, ":") {
-		return Target{}, fmt.Errorf("%s: meant is a URL such as smtp://%s", text, text)
-	}
-	e, err := starttls.ParseEndpoint(text, "match")
-	if err != nil {
-		return Target{}, err
-	}
-	t := Target{Text: text, Endpoint: e, Match: e.Options.Get("match")}
-	if t.Match == "" {
-		t.Match = e.Host
-	}
-	return t, nil
-}
-
 // Check checks one target. It fails only when ctx ends; whatever else befalls is in the result.
 func (c *Checker) Check(ctx context.Context, t Target) (*finding.Result, error) {
-	r := &finding.Result{Schema: finding.Schema, Target: t.Text, Started: c.now(), Services: []finding.Service{}, Findings: []finding.Finding{}}
-	addresses, err := c.addresses(ctx, t.Endpoint)
-	if err != nil {
-		r.Services = append(r.Services, finding.Service{
-			URL: t.Endpoint.String(), Host: t.Match, Protocol: t.Endpoint.Dialect.Name, Implicit: t.Endpoint.Implicit,
-			Outcome: finding.Unreachable, Why: err.Error(), Findings: []finding.Finding{},
-		})
-	}
-	for _, address := range addresses {
-		r.Services = append(r.Services, c.service(ctx, t, address))
+	r := &finding.Result{Schema: finding.Schema, Target: t.Text, Started: c.now().UTC(), Services: []finding.Service{}, Findings: []finding.Finding{}}
+	if t.Domain != nil {
+		c.domain(ctx, t, r)
+	} else {
+		c.endpoint(ctx, t, r)
 	}
 	r.Seconds = c.now().Sub(r.Started).Seconds()
 	r.Settle()
 	return r, ctx.Err()
+}
+
+// endpoint checks a service at every address of its host.
+func (c *Checker) endpoint(ctx context.Context, t Target, r *finding.Result) {
+	addresses, err := c.addresses(ctx, t.Endpoint)
+	if err != nil {
+		r.Services = append(r.Services, unreachable(t, "", err.Error()))
+	}
+	for _, address := range addresses {
+		r.Services = append(r.Services, c.visit(ctx, t, address).service)
+	}
+}
+
+// blank is a service of which nothing is known yet.
+func blank(t Target, address string) finding.Service {
+	return finding.Service{
+		URL: t.Endpoint.String(), Host: t.Match, Address: address, Protocol: t.Endpoint.Dialect.Name,
+		Implicit: t.Endpoint.Implicit, Findings: []finding.Finding{},
+	}
+}
+
+func unreachable(t Target, address, why string) finding.Service {
+	s := blank(t, address)
+	s.Outcome, s.Why = finding.Unreachable, why
+	return s
 }
 
 // addresses returns where the endpoint is, for dialling: every address of its host.
@@ -173,20 +170,28 @@ func (c *Checker) addresses(ctx context.Context, e starttls.Endpoint) (all []str
 	return all, err
 }
 
-// service checks the service at one address.
-func (c *Checker) service(ctx context.Context, t Target, address string) finding.Service {
+// visit checks the service at one address.
+func (c *Checker) visit(ctx context.Context, t Target, address string) *visit {
 	from := c.now()
-	v := &visit{Checker: c, endpoint: t.Endpoint, match: t.Match, address: address, target: t.Text,
-		cache: tls.NewLRUClientSessionCache(1), parts: map[string][]part{}}
-	v.service = finding.Service{
-		URL: t.Endpoint.String(), Host: t.Match, Address: address, Protocol: t.Endpoint.Dialect.Name,
-		Implicit: t.Endpoint.Implicit, Findings: []finding.Finding{},
+	v := &visit{
+		Checker: c, endpoint: t.Endpoint, match: t.Match, address: address, service: blank(t, address),
+		cache: tls.NewLRUClientSessionCache(1),
 	}
+	v.ledger = newLedger(func(f finding.Finding) {
+		v.service.Findings = append(v.service.Findings, f)
+		c.tell(t, &v.service, f)
+	})
 	turn := c.take(address)
 	defer c.give(address, turn)
 	v.run(ctx)
 	v.service.Times.All = milliseconds(c.now().Sub(from))
-	return v.service
+	return v
+}
+
+func (c *Checker) tell(t Target, s *finding.Service, f finding.Finding) {
+	if c.config.Tell != nil {
+		c.config.Tell(t.Text, s, f)
+	}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

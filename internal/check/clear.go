@@ -64,10 +64,8 @@ func (v *visit) judgeHonest(t *talk) {
 		v.say("clear.bytes-after-ready", finding.Insufficient, "behind the go-ahead comes something else than TLS: %v", t.err)
 	}
 	judgeInside(v, t)
-	for _, id := range []string{"clear.offer", "clear.offer-unlisted", "clear.upgrade-works", "clear.mechanisms-before-tls",
-		"clear.offer-inside", "clear.second-upgrade", "clear.capabilities-differ"} {
-		v.settle(id)
-	}
+	v.settle("clear.offer", "clear.offer-unlisted", "clear.upgrade-works", "clear.mechanisms-before-tls",
+		"clear.offer-inside", "clear.second-upgrade", "clear.capabilities-differ")
 }
 
 // judgeImplicit reads a session that begins with TLS.
@@ -78,9 +76,7 @@ func (v *visit) judgeImplicit(t *talk) {
 	} else {
 		v.say("clear.upgrade-works", finding.Insufficient, "%s", cause(t))
 	}
-	for _, id := range []string{"clear.upgrade-works", "clear.offer-inside", "clear.second-upgrade"} {
-		v.settle(id)
-	}
+	v.settle("clear.upgrade-works", "clear.offer-inside", "clear.second-upgrade")
 }
 
 // judgeOffer compares what is offered with what works.

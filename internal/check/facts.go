@@ -18,9 +18,9 @@ import (
 type probing struct {
 	*visit
 	facts  []finding.Fact
-	leaves map[string][]byte // other leaf certificates that were seen, by their kind of key
-	err    error             // that ended it: the budget, or a server that puts us off
-	more   bool              // lists of suites and groups are not complete
+	chains map[string][][]byte // that were seen before TLS 1.3, by the kind of the leaf's key
+	err    error               // that ended it: the budget, or a server that puts us off
+	more   bool                // lists of suites and groups are not complete
 }
 
 // fact notes one fact, once.
@@ -146,7 +146,7 @@ func (p *probing) note(r *hello.Reply) {
 		p.fact("extended-master-secret", yes(r.MasterSecret))
 	}
 	if len(r.Certificates) > 0 {
-		p.leaves[authentication(hello.SuiteName(r.Suite))] = r.Certificates[0]
+		p.chains[authentication(hello.SuiteName(r.Suite))] = r.Certificates
 	}
 }
 

@@ -9,6 +9,9 @@ import (
 	"starttls/internal/finding"
 )
 
+// mailScheme is that of mail between servers.
+const mailScheme = "smtp"
+
 // mailRows are conversations that only mail has.
 var mailRows = []row{
 	{ids: []string{"strip.hello-refused"}, edit: oldHello, judge: judgeOldHello, quiet: true},

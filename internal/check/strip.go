@@ -67,12 +67,3 @@ func (s signature) look(v *visit, t *talk) {
 	}
 	v.signed(s.id, finding.Quote(s.like.Find(text)))
 }
-
-// signed tells a signature of stripping that was seen.
-func (v *visit) signed(id, evidence string) {
-	f := finding.New(id, finding.Insufficient, evidence)
-	if e, ok := finding.ByID(id); ok {
-		f.Grade = e.Evidence
-	}
-	v.found(f)
-}

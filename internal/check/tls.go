@@ -14,7 +14,7 @@ func (v *visit) judgeTLS(ctx context.Context) {
 	if v.honest.state == nil {
 		return
 	}
-	p := &probing{visit: v, leaves: map[string][]byte{}}
+	p := &probing{visit: v, chains: map[string][][]byte{}}
 	state := v.honest.state
 	p.fact("version", hello.VersionName(state.Version))
 	p.fact("suite", hello.SuiteName(state.CipherSuite))
@@ -33,11 +33,9 @@ func (v *visit) judgeTLS(ctx context.Context) {
 	findings, standings := finding.Judge(p.facts, v.config.Standards)
 	v.service.Standards = standings
 	for _, f := range findings {
-		v.found(f)
+		v.keep(f)
 	}
-	for _, id := range []string{"tls.sni", "tls.alpn", "tls.resumption", "tls.client-certificate"} {
-		v.settle(id)
-	}
+	v.settle("tls.sni", "tls.alpn", "tls.resumption", "tls.client-certificate")
 	if p.err != nil {
 		v.service.Why = "not everything could be asked: " + p.err.Error()
 	}

@@ -26,9 +26,10 @@ type visit struct {
 	control  *talk // one that goes the straight road to its end, for comparison
 	asked    bool  // a client certificate was asked for
 	cache    tls.ClientSessionCache
+	other    [][]byte      // the chain for clients with the other kind of keys, if one was seen
 	ended    time.Time     // the last conversation
 	gap      time.Duration // grown when the server puts us off
-	parts    map[string][]part
+	*ledger
 }
 
 // turn is whose turn it is at an address.
@@ -150,40 +151,4 @@ func (v *visit) calls() string {
 		return v.match
 	}
 	return v.config.Name
-}
-
-// A part is what one row says of a finding, which may be made of several.
-type part struct {
-	verdict  finding.Verdict
-	evidence string
-}
-
-// say notes what a row has found. The finding is told when its last row is done.
-func (v *visit) say(id string, verdict finding.Verdict, format string, args ...any) {
-	v.parts[id] = append(v.parts[id], part{verdict, fmt.Sprintf(format, args...)})
-}
-
-// settle makes a finding of what was said of it: the worst verdict, with its first evidence. What some
-// row could test is not untestable.
-func (v *visit) settle(id string) {
-	said := v.parts[id]
-	if len(said) == 0 {
-		return
-	}
-	delete(v.parts, id)
-	worst := said[0]
-	for _, p := range said[1:] {
-		if p.verdict.Worse(worst.verdict) {
-			worst = p
-		}
-	}
-	v.found(finding.New(id, worst.verdict, worst.evidence))
-}
-
-// found keeps a finding and tells it.
-func (v *visit) found(f finding.Finding) {
-	v.service.Findings = append(v.service.Findings, f)
-	if v.config.Tell != nil {
-		v.config.Tell(v.target, &v.service, f)
-	}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,23 +20,27 @@ import (
 )
 
 type checkFlags struct {
-	format, ca, name, explain string
-	standards                 []string
-	all, quick                bool
-	budget                    int
-	gap, timeout, patience    time.Duration
+	format, name, explain  string
+	evidence               evidenceFlags
+	standards              []string
+	all, quick             bool
+	budget                 int
+	gap, timeout, patience time.Duration
 }
 
 func newCheck(std streams) *cobra.Command {
 	var f checkFlags
 	cmd := &cobra.Command{
 		Use:   "check TARGET...",
-		Short: "audit a service, and say what to mend",
+		Short: "audit a mail domain or a service, and say what to mend",
 		Long: `Ask each TARGET, and say what was found: is TLS offered, what passes before it, can
 somebody on the path put words into it or take it away, what TLS is worth.
 
-TARGET is a URL, in-band or implicit: smtp://mx.example.org, imaps://mail.example.org.
-Add ?match=NAME if the certificate is to be for another name than the host.
+TARGET is a mail domain, example.org: its MX hosts at all their addresses, DNSSEC, DANE
+and MTA-STS against what the hosts show, TLS-RPT, and what senders would do with a message
+now. Or it is the URL of a service, in-band or implicit: smtp://mx.example.org,
+imaps://mail.example.org. Add ?match=NAME if the certificate is to be for another name
+than the host.
 
 To an address there is one connection at a time and at most --connections of them. No
 account is needed, no mail is delivered. A server that puts us off (421, a tarpit) is
@@ -42,12 +48,14 @@ come back to once, and then reported as not testable, which is not the same as "
 
 Exit status: 0 nothing is insufficient; 1 something is; 2 nothing was reached or could be
 tested; 64 wrong usage.`,
-		Example: `  starttls check imap://mail.example.org
+		Example: `  starttls check example.org
+  starttls check imap://mail.example.org
+  starttls check --lab dane-ee.test
   starttls check smtp://127.0.0.1:2525 ldap://127.0.0.1:389 --format json
   starttls check --explain clear.command-injection`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 && f.explain == "" {
-				return errors.New("check takes TARGETs, such as smtp://mx.example.org")
+				return errors.New("check takes TARGETs, such as example.org or imap://mail.example.org")
 			}
 			return nil
 		},
@@ -67,12 +75,13 @@ tested; 64 wrong usage.`,
 	fs.BoolVar(&f.quick, "quick", false, "one connection to each address")
 	fs.StringSliceVar(&f.standards, "standard", []string{"rfc9325"}, "judge by these standards (comma or repeat): "+strings.Join(standardIDs(), ", "))
 	fs.StringVar(&f.explain, "explain", "", "say what finding `ID` means and how to mend it; all lists them")
-	fs.StringVar(&f.ca, "ca", "", "authorities that clients trust, PEM `FILE` (default: the system's)")
 	fs.StringVar(&f.name, "name", "", "how we call ourselves (default: the host's name)")
 	fs.IntVar(&f.budget, "connections", 20, "at most so many to one address")
 	fs.DurationVar(&f.gap, "gap", 0, "at least so long between two of them")
 	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "for each conversation")
 	fs.DurationVar(&f.patience, "patience", 5*time.Second, "how long to wait before we come back to a server that puts us off")
+	f.evidence.add(fs)
+	fs.Lookup("ca").Usage = "authorities that clients and senders trust, PEM `FILE` (default: the system's)"
 	return cmd
 }
 
@@ -119,8 +128,8 @@ func (f *checkFlags) config() (c check.Config, err error) {
 		}
 		c.Standards = append(c.Standards, s)
 	}
-	if f.ca != "" {
-		c.Roots, err = readRoots(f.ca)
+	if f.evidence.ca != "" {
+		c.Roots, err = readRoots(f.evidence.ca)
 	}
 	return c, err
 }
@@ -141,6 +150,19 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) error 
 	config, err := f.config()
 	if err != nil {
 		return err
+	}
+	if f.evidence.lab || slices.ContainsFunc(targets, func(t check.Target) bool { return t.Domain != nil }) {
+		e, err := f.evidence.open(nil, slog.New(slog.DiscardHandler))
+		if err != nil {
+			return err
+		}
+		defer e.close()
+		if err := e.prove(ctx); err != nil {
+			fmt.Fprintf(std.err, "starttls: the DNS is not fit, what needs DNSSEC cannot be told: %v\n", err)
+		}
+		if config.Mail = e.gather; e.lab != nil {
+			config.Dial, config.Roots = e.lab.Dial, e.lab.Roots()
+		}
 	}
 	checker := check.New(config)
 	var sum tally

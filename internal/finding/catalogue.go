@@ -110,7 +110,8 @@ func (e Entry) Explain() string {
 	return b.String()
 }
 
-// Wrap breaks a text between words into lines of at most width bytes, each but the first behind indent.
+// Wrap breaks a text between words into lines of at most width bytes, where that is possible; indent stands
+// before each but the first and is not counted.
 func Wrap(text string, width int, indent string) string {
 	var b strings.Builder
 	at := 0
@@ -119,7 +120,7 @@ func Wrap(text string, width int, indent string) string {
 		case i == 0:
 		case at+1+len(word) > width:
 			b.WriteString("\n" + indent)
-			at = len(indent)
+			at = 0
 		default:
 			b.WriteByte(' ')
 			at++

@@ -121,24 +121,35 @@ type Certificate struct {
 	SPKI      string    `json:"spki_sha256"`
 }
 
-// A Domain is what the DNS and MTA-STS say of a mail domain.
+// A Domain is what the DNS and MTA-STS say of a mail domain, and what follows from it for senders.
 type Domain struct {
-	Name   string `json:"name"`
-	MX     []MX   `json:"mx,omitempty"`
-	Secure bool   `json:"secure"` // the MX answer is validated by DNSSEC
-	STS    string `json:"mta_sts,omitempty"`
-	TLSRPT string `json:"tlsrpt,omitempty"`
+	Name    string   `json:"name"`
+	MX      []MX     `json:"mx,omitempty"`
+	Secure  bool     `json:"secure"`            // the MX answer is validated by DNSSEC
+	STS     string   `json:"mta_sts,omitempty"` // the mode of the policy that is in force
+	Senders []Sender `json:"senders,omitempty"`
 }
 
-// An MX is one host of a mail domain, and what a sender would do with it.
+// An MX is one host of a mail domain, and what a careful sender demands of it.
 type MX struct {
 	Host      string   `json:"host"`
 	Pref      uint16   `json:"preference"`
 	Addresses []string `json:"addresses,omitempty"`
-	Secure    bool     `json:"secure"`
+	Secure    bool     `json:"secure"` // the addresses are
 	TLSA      []string `json:"tlsa,omitempty"`
 	Level     string   `json:"level"` // that the plan demands
 	Source    string   `json:"source"`
 	Why       string   `json:"why"`
-	Delivers  string   `json:"delivers,omitempty"` // what a sender would do, by what was found
+}
+
+// A Sender is what a kind of sender would do with a message now.
+type Sender struct {
+	Kind     string `json:"kind"` // "opportunistic", "dane", "mta-sts", "careful"
+	Delivers bool   `json:"delivers"`
+	TLS      bool   `json:"tls"`
+	Verified bool   `json:"verified"` // and the host was authenticated
+	Host     string `json:"host,omitempty"`
+	Level    string `json:"level,omitempty"`
+	Reply    string `json:"reply,omitempty"` // to who sent the message, if it is not delivered
+	Knows    bool   `json:"knows"`           // every host could be tested
 }

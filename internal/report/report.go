@@ -62,11 +62,42 @@ func (t Text) Mark(v finding.Verdict) string {
 // Result writes the whole of a result.
 func (t Text) Result(r *finding.Result) {
 	fmt.Fprintf(t.W, "%s\n", r.Target)
+	if r.Domain != nil {
+		t.domain(r.Domain)
+	}
 	for i := range r.Services {
 		t.service(&r.Services[i])
 	}
+	if len(r.Findings) > 0 {
+		fmt.Fprintf(t.W, "\n%s as a whole\n", r.Target)
+	}
 	t.findings(r.Findings)
 	t.verdict(r)
+}
+
+// domain writes what is demanded of each host, and what senders would do.
+func (t Text) domain(d *finding.Domain) {
+	for _, mx := range d.MX {
+		t.line(fmt.Sprintf("MX %d", mx.Pref), fmt.Sprintf("%s, tls=%s: %s", mx.Host, mx.Level, mx.Why))
+	}
+	for _, s := range d.Senders {
+		t.line(s.Kind, senderText(s))
+	}
+}
+
+// senderText says in a sentence what a sender would do with a message now.
+func senderText(s finding.Sender) string {
+	switch {
+	case !s.Delivers && s.Reply == "":
+		return "not known: no host could be tested"
+	case !s.Delivers:
+		return "does not deliver: " + s.Reply
+	case !s.TLS:
+		return "delivers to " + s.Host + " in the clear"
+	case !s.Verified:
+		return "delivers to " + s.Host + " with TLS, whoever that is"
+	}
+	return "delivers to " + s.Host + " with TLS, authenticated (" + s.Level + ")"
 }
 
 func (t Text) service(s *finding.Service) {
@@ -92,7 +123,7 @@ func empty(s string) bool { return s == "" }
 
 // line writes a line with a label.
 func (t Text) line(label, text string) {
-	fmt.Fprintf(t.W, "  %-11s %s\n", label, finding.Wrap(text, columns, strings.Repeat(" ", 14)))
+	fmt.Fprintf(t.W, "  %-13s %s\n", label, finding.Wrap(text, columns-16, strings.Repeat(" ", 16)))
 }
 
 // findings writes findings, the gravest first, and counts those that are well.
@@ -123,13 +154,13 @@ func (t Text) Finding(f finding.Finding) {
 	if f.Grade != "" {
 		title += " (" + string(f.Grade) + ")"
 	}
-	fmt.Fprintf(t.W, "  %s %s\n        %s\n", t.Mark(f.Verdict), f.ID, finding.Wrap(title, columns, "        "))
+	fmt.Fprintf(t.W, "  %s %s\n        %s\n", t.Mark(f.Verdict), f.ID, finding.Wrap(title, columns-8, "        "))
 	if f.Evidence != "" {
-		fmt.Fprintf(t.W, "        seen: %s\n", finding.Wrap(f.Evidence, columns-6, "              "))
+		fmt.Fprintf(t.W, "        seen: %s\n", finding.Wrap(f.Evidence, columns-14, "              "))
 	}
 	if e, ok := finding.ByID(f.ID); ok && f.Verdict.Bad() {
 		for _, m := range e.Mend {
-			fmt.Fprintf(t.W, "        %-10s %s\n", m.Server, finding.Wrap(m.Line, columns-11, strings.Repeat(" ", 19)))
+			fmt.Fprintf(t.W, "        %-10s %s\n", m.Server, finding.Wrap(m.Line, columns-19, strings.Repeat(" ", 19)))
 		}
 	}
 }
