@@ -154,6 +154,7 @@ type sts struct {
 	text    string   // the policy, instead of a right one
 	host    policyFault
 	leaf    leaf // the policy host's certificate
+	hosted  bool // record and policy host are aliases of a hoster's
 }
 
 // whole returns a name that is relative to a domain as a whole one, without the last dot.

@@ -73,6 +73,10 @@ var plainRows = []row{
 		want: refused("550 5.4.4", "there is nowhere to go"),
 	},
 	{
+		name: "mx-address", about: "the MX names an address", zone: zone.Config{Unsigned: true, Text: "@ MX 10 127.0.0.1.\n"},
+		want: refused("550 5.4.4", "an address is not the name of a host (RFC 5321 §5.1)"),
+	},
+	{
 		name: "nothing", about: "neither MX nor address", zone: zone.Config{Unsigned: true, Text: "@ TXT nothing\n"},
 		want: refused("550 5.4.4", "there is nowhere to go"),
 	},

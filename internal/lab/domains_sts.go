@@ -35,6 +35,16 @@ func fetched(name, about string, result tlsrpt.ResultType, why string, s sts) ro
 	}
 }
 
+// longPolicy returns a right policy for a domain's host mx, n bytes long.
+func longPolicy(name string, n int) string {
+	text := "version: STSv1\nmode: enforce\nmax_age: 86400\nmx: mx." + name + "." + top + "\n"
+	for line := "extension: value\n"; len(text)+2*len(line) < n; {
+		text += line
+	}
+	const field = "extension: "
+	return text + field + strings.Repeat("x", n-len(text)-len(field)-1) + "\n"
+}
+
 const noPolicy = "there is no policy"
 
 // stsRows are domains with MTA-STS (RFC 8461).
@@ -165,6 +175,7 @@ var stsRows = []row{
 	fetched("sts-redirect", "the policy host redirects", tlsrpt.STSPolicyFetchError, "redirects are not followed (RFC 8461 §3.3)", sts{host: policyRedirected}),
 	fetched("sts-html", "the policy comes as text/html", tlsrpt.STSPolicyInvalid, "it must be text/plain (RFC 8461 §3.2)", sts{host: policyHTML}),
 	fetched("sts-endless", "the policy does not end", tlsrpt.STSPolicyInvalid, "nobody reads more than 64 KiB (RFC 8461 §3.3)", sts{host: policyEndless}),
+	fetched("sts-too-long", "the policy is one byte longer than 64 KiB", tlsrpt.STSPolicyInvalid, "nobody reads more than 64 KiB (RFC 8461 §3.3)", sts{text: longPolicy("sts-too-long", 64<<10+1)}),
 	fetched("sts-down", "the policy host refuses connections", tlsrpt.STSPolicyFetchError, noPolicy, sts{host: policyDown}),
 	fetched("sts-nowhere", "the policy host has no address", tlsrpt.STSPolicyFetchError, noPolicy, sts{host: policyNowhere}),
 	fetched("sts-web-expired", "the policy host's certificate has expired", tlsrpt.STSWebPKIInvalid, noPolicy, sts{leaf: leaf{expired: true}}),
@@ -179,13 +190,23 @@ var stsRows = []row{
 		return r
 	}(),
 	{
+		name: "sts-long", about: "MTA-STS enforce, the policy is 64 KiB long", zone: unsigned, dane: plainly(),
+		mx: []mx{{}}, sts: &sts{text: longPolicy("sts-long", 64<<10)},
+		want: delivered(starttls.Secure, "so much is read (RFC 8461 §3.3), and extensions are passed over"),
+	},
+	{
+		name: "sts-hosted", about: "MTA-STS enforce; record and policy host are aliases of a hoster's", zone: unsigned, dane: plainly(),
+		mx: []mx{{}}, sts: &sts{hosted: true},
+		want: delivered(starttls.Secure, "aliases are followed; the certificate is for mta-sts.sts-hosted.test (RFC 8461 §3.3)"),
+	},
+	{
 		name: "sts-two-records", about: "two TXT records, both right", zone: unsigned, dane: plainly(),
 		mx: []mx{{leaf: leaf{by: bySelf}}}, sts: &sts{records: []string{"v=STSv1; id=1;", "v=STSv1; id=2;"}},
 		want: delivered(starttls.May, "there must be one (RFC 8461 §3.1), so there is none").told(tlsrpt.STS, tlsrpt.STSPolicyInvalid, ""),
 	},
 	{
-		name: "sts-long-record", about: "a TXT record of 4,000 bytes in pieces, with a right one inside", zone: unsigned, dane: plainly(),
-		mx: []mx{{}}, sts: &sts{records: []string{"v=STSv1; id=1; " + strings.Repeat("extension=value; ", 225)}},
+		name: "sts-long-record", about: "a TXT record of 60,000 bytes, in pieces, with extensions", zone: unsigned, dane: plainly(),
+		mx: []mx{{}}, sts: &sts{records: []string{"v=STSv1; id=1; " + strings.Repeat("extension=value; ", 3529)}},
 		want: delivered(starttls.Secure, "extensions are passed over"),
 	},
 }

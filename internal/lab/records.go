@@ -73,10 +73,17 @@ func (r *records) policy(domain string, s *sts, addr netip.Addr) {
 	if texts == nil {
 		texts = []string{"v=STSv1; id=20260101;"}
 	}
+	record, host := "_mta-sts."+domain, "mta-sts."+domain
+	if s.hosted {
+		there := domain + ".unsigned-hosts." + top
+		r.add(record, "CNAME _mta-sts.%s.", there)
+		r.add(host, "CNAME mta-sts.%s.", there)
+		record, host = "_mta-sts."+there, "mta-sts."+there
+	}
 	for _, text := range texts {
-		r.add("_mta-sts."+domain, "TXT %q", text)
+		r.add(record, "TXT %q", text)
 	}
 	if s.host != policyNowhere {
-		r.add("mta-sts."+domain, "A %s", addr)
+		r.add(host, "A %s", addr)
 	}
 }
