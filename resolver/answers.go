@@ -105,12 +105,12 @@ func target(link *rrset, name string) (string, error) {
 	case *dns.CNAME:
 		return dns.CanonicalName(rr.Target), nil
 	case *dns.DNAME:
-		// The labels in front of the owner are kept, the rest is replaced (RFC 6672 §2.2).
-		keep := name[:len(name)-len(last(name, dns.CountLabel(link.owner)))]
-		made := dns.CanonicalName(keep + strings.TrimPrefix(rr.Target, "."))
-		if link.owner == "." {
-			made = dns.CanonicalName(name + strings.TrimPrefix(rr.Target, "."))
+		// The owner at the end of the name is replaced (RFC 6672 §2.2).
+		made := name
+		if link.owner != "." {
+			made = name[:len(name)-len(last(name, dns.CountLabel(link.owner)))]
 		}
+		made = dns.CanonicalName(made + strings.TrimPrefix(rr.Target, "."))
 		if _, ok := dns.IsDomainName(made); !ok {
 			return "", indeterminate(edeInvalidData, "%s makes a name that is too long", link)
 		}

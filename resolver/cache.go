@@ -65,6 +65,15 @@ func (c *cache[K, V]) claim(key K) (e *entry[V], ours bool) {
 	return e, true
 }
 
+// forget drops what is kept for a key.
+func (c *cache[K, V]) forget(key K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.entries[key]; e != nil && e.settled() {
+		delete(c.entries, key)
+	}
+}
+
 // settle fills an entry. A value that may not be kept is only for those who wait already.
 func (c *cache[K, V]) settle(key K, e *entry[V], value V, keep time.Duration, err error) {
 	c.mu.Lock()

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/miekg/dns"
 )
@@ -32,9 +31,9 @@ func (v *Validator) Check(ctx context.Context) error {
 }
 
 func (v *Validator) checkServer(ctx context.Context, probe string) error {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(v.Timeout, 10*time.Second))
+	ctx, cancel := context.WithTimeout(ctx, v.lookups.timeout)
 	defer cancel()
-	s := &search{v: v, budget: newBudget()}
+	s := v.search()
 	for apex := range v.anchors {
 		r, err := s.ask(ctx, apex, dns.TypeDNSKEY)
 		if err != nil {
@@ -62,7 +61,7 @@ func (v *Validator) checkServer(ctx context.Context, probe string) error {
 	if err != nil {
 		return err
 	}
-	z, err := s.descend(ctx, dns.CanonicalName(name))
+	z, err := s.descend(ctx, dns.CanonicalName(name), dns.CountLabel(name))
 	switch {
 	case err != nil:
 		return fmt.Errorf("the way to %s: %w", probe, err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -87,15 +88,43 @@ func (r *reply) set(owner string, rtype uint16) *rrset {
 	return nil
 }
 
-// alias returns what leads from a name to another: the DNAME in the answer that is above it (RFC 6672
-// §2.3; the CNAME that servers make of it is signed by nobody), else its CNAME, else nil.
-func (r *reply) alias(name string) *rrset {
+// about returns what the answer has on a name and type: a DNAME above the name, which leads to another
+// (RFC 6672 §2.3; the CNAME that servers make of it is signed by nobody), else the records, else a CNAME;
+// nil if there is nothing.
+func (r *reply) about(name string, rtype uint16) *rrset {
 	for _, s := range r.answer {
 		if s.rtype == dns.TypeDNAME && below(name, s.owner) {
 			return s
 		}
 	}
+	if s := r.set(name, rtype); s != nil {
+		return s
+	}
 	return r.set(name, dns.TypeCNAME)
+}
+
+// denier returns the deepest zone at or above a name that says to have signed records of denial, or "".
+func (r *reply) denier(name string) string {
+	zone := ""
+	for _, set := range r.authority {
+		if set.rtype != dns.TypeNSEC && set.rtype != dns.TypeNSEC3 {
+			continue
+		}
+		if z := set.signer(); z != "" && within(name, z) && (zone == "" || below(z, zone)) {
+			zone = z
+		}
+	}
+	return zone
+}
+
+// denialTTL returns how long the absence of a record may be kept that nobody signed (RFC 2308 §5).
+func (r *reply) denialTTL() time.Duration {
+	for _, set := range r.authority {
+		if soa, ok := set.rrs[0].(*dns.SOA); ok {
+			return seconds(min(soa.Minttl, set.ttl()))
+		}
+	}
+	return 0
 }
 
 // signer returns the zone that a set says it is of, or "" if it is not signed. Of several, the deepest.

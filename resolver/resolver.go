@@ -72,27 +72,14 @@ const (
 	CAA   Type = 257
 )
 
+var types = map[Type]string{A: "A", CNAME: "CNAME", MX: "MX", TXT: "TXT", AAAA: "AAAA", SRV: "SRV", TLSA: "TLSA", CAA: "CAA"}
+
 // String returns the type's name in zone files.
 func (t Type) String() string {
-	switch t {
-	case A:
-		return "A"
-	case CNAME:
-		return "CNAME"
-	case MX:
-		return "MX"
-	case TXT:
-		return "TXT"
-	case AAAA:
-		return "AAAA"
-	case SRV:
-		return "SRV"
-	case TLSA:
-		return "TLSA"
-	case CAA:
-		return "CAA"
+	if name, ok := types[t]; ok {
+		return name
 	}
-	return fmt.Sprintf("TYPE%d", uint16(t))
+	return fmt.Sprintf("TYPE%d", uint16(t)) // RFC 3597 §5
 }
 
 // An Answer is what the DNS said of a name and type. Only the slice of that type is filled; all are

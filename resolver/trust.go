@@ -23,18 +23,22 @@ type step struct {
 	end  bool  // no name is below
 }
 
-// descend returns the deepest zone at or above a name, by way of a trust anchor: the zone whose keys sign
-// the name, or the first on the way that is insecure, and all below it are. It asks for the DS of each
-// name between an anchor and the name; what it was told is kept.
-func (s *search) descend(ctx context.Context, name string) (*zone, error) {
+// descend goes down the first labels of a name, from a trust anchor, and returns the deepest zone on
+// that way; or the first that is insecure, and all below it are. It asks for the DS of each name on the
+// way; what it was told is kept.
+func (s *search) descend(ctx context.Context, name string, depth int) (*zone, error) {
 	z, err := s.anchored(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	for n := dns.CountLabel(z.apex) + 1; n <= dns.CountLabel(name) && z.why == ""; n++ {
+	for n := dns.CountLabel(z.apex) + 1; n <= depth && z.why == ""; n++ {
 		at, child := z, last(name, n)
 		next, err := s.v.steps.get(ctx, child, func() (step, time.Duration, error) {
-			return s.step(ctx, at, child)
+			st, keep, err := s.step(ctx, at, child)
+			if err != nil {
+				return step{}, keepFault(err), err
+			}
+			return st, clamp(keep), nil
 		})
 		switch {
 		case err != nil:
@@ -48,46 +52,46 @@ func (s *search) descend(ctx context.Context, name string) (*zone, error) {
 	return z, nil
 }
 
-// anchored returns the zone of the closest trust anchor at or above a name.
+// anchored returns the zone where the way to a name begins: the closest above it that is a trust anchor,
+// or is configured to be insecure.
 func (s *search) anchored(ctx context.Context, name string) (*zone, error) {
 	for n := dns.CountLabel(name); n >= 0; n-- {
 		apex := last(name, n)
-		if ds := s.v.anchors[apex]; ds != nil {
-			return s.v.roots.get(ctx, apex, func() (*zone, time.Duration, error) {
-				z, keep, err := s.zone(ctx, apex, ds)
-				if err != nil {
-					return nil, keepFault(err), err
-				}
-				return z, clamp(keep), nil
-			})
+		if s.v.unsigned[apex] {
+			return s.v.open(apex, "it is configured to be taken as unsigned"), nil
 		}
+		ds := s.v.anchors[apex]
+		if ds == nil {
+			continue
+		}
+		return s.v.roots.get(ctx, apex, func() (*zone, time.Duration, error) {
+			z, keep, err := s.zone(ctx, apex, ds)
+			if err != nil {
+				return nil, keepFault(err), err
+			}
+			return z, clamp(keep), nil
+		})
 	}
-	return &zone{apex: ".", why: "there is no trust anchor for it", until: s.v.now().Add(maxKeep)}, nil
+	return s.v.open(".", "there is no trust anchor above it"), nil
 }
 
-// step finds out what a name below a secure zone is: the apex of another, secure or not, or not.
+// open returns an insecure zone that rests on no signature.
+func (v *Validator) open(apex, why string) *zone {
+	return &zone{apex: apex, why: why, until: v.now().Add(maxKeep)}
+}
+
+// step finds out what a name below a secure zone is: the apex of another, secure or not, or not. It says
+// for how long.
 func (s *search) step(ctx context.Context, parent *zone, child string) (step, time.Duration, error) {
-	st, keep, err := s.stepTo(ctx, parent, child)
-	if err != nil {
-		return step{}, keepFault(err), err
-	}
-	return st, clamp(keep), nil
-}
-
-func (s *search) stepTo(ctx context.Context, parent *zone, child string) (step, time.Duration, error) {
-	if slices.Contains(s.v.unsigned, child) {
-		why := "configured to be taken as unsigned"
-		return step{zone: &zone{apex: child, why: why, until: parent.until}}, maxKeep, nil
-	}
 	r, err := s.ask(ctx, child, dns.TypeDS)
 	if err != nil {
 		return step{}, 0, err
 	}
-	if set := r.set(child, dns.TypeDS); set != nil {
-		return s.delegated(ctx, parent, set)
-	}
-	// An alias is no delegation. Below a DNAME there are no names, and so no zones (RFC 6672 §2.4).
-	if set := r.alias(child); set != nil {
+	if set := r.about(child, dns.TypeDS); set != nil {
+		if set.rtype == dns.TypeDS {
+			return s.delegated(ctx, parent, set)
+		}
+		// An alias is no delegation. Below a DNAME there are no names, and so no zones (RFC 6672 §2.4).
 		seal, _, err := s.prove(ctx, parent, set, r)
 		return step{end: set.rtype == dns.TypeDNAME}, seal.ttl, err
 	}
@@ -99,12 +103,11 @@ func (s *search) stepTo(ctx context.Context, parent *zone, child string) (step, 
 	if err != nil {
 		return step{}, 0, err
 	}
-	switch {
-	case d.why != "":
-		return step{zone: &zone{apex: child, why: d.why, until: earlier(parent.until, p.until)}}, p.ttl, nil
-	case d.cut:
-		why := fmt.Sprintf("%s is not signed: %s says that it has no DS", plain(child), plain(parent.apex))
-		return step{zone: &zone{apex: child, why: why, until: earlier(parent.until, p.until)}}, p.ttl, nil
+	if d.why == "" && d.cut {
+		d.why = fmt.Sprintf("%s is not signed: %s says that it has no DS", plain(child), plain(parent.apex))
+	}
+	if d.why != "" {
+		return step{zone: &zone{apex: child, why: d.why, until: p.until}}, p.ttl, nil
 	}
 	return step{end: d.noName}, p.ttl, nil
 }
@@ -138,7 +141,7 @@ func (s *search) delegated(ctx context.Context, parent *zone, set *rrset) (step,
 func (s *search) zone(ctx context.Context, apex string, all []*dns.DS) (*zone, time.Duration, error) {
 	usable, why := s.v.usableDS(all)
 	if len(usable) == 0 {
-		return &zone{apex: apex, why: plain(apex) + " is as good as unsigned: " + why, until: s.v.now().Add(maxKeep)}, maxKeep, nil
+		return s.v.open(apex, plain(apex)+" is as good as unsigned: "+why), maxKeep, nil
 	}
 	r, err := s.ask(ctx, apex, dns.TypeDNSKEY)
 	if err != nil {

@@ -3,7 +3,6 @@ package resolver
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
@@ -11,13 +10,6 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
-)
-
-// How long things are kept at least and at most, whatever their TTL, and failures (RFC 9520 §3.2).
-const (
-	minKeep  = time.Second
-	maxKeep  = 24 * time.Hour
-	failKeep = 5 * time.Second
 )
 
 // A Validator is a [Resolver] that validates (RFC 4035 §5): it asks servers that need not be trusted for
@@ -56,73 +48,22 @@ type Validator struct {
 	fault    error // of the fields
 	client   *client
 	anchors  map[string][]*dns.DS
-	unsigned []string
-	answers  *cache[question, *kept]
-	roots    *cache[string, *zone]
-	steps    *cache[string, step]
-}
-
-// A question is what a lookup asks.
-type question struct {
-	name string // as Name returns it
-	t    Type
-}
-
-// A kept answer, and when its TTL ends.
-type kept struct {
-	answer Answer
-	until  time.Time
+	unsigned map[string]bool
+	lookups  *lookups
+	roots    cache[string, *zone]
+	steps    cache[string, step]
 }
 
 // Lookup returns the records of a type at a name, see [Resolver]. Answers are kept as long as their TTL
-// says, failures for seconds. It fails with a plain error when a field of the Validator is wrong.
+// says, failures for seconds.
 func (v *Validator) Lookup(ctx context.Context, name string, t Type) (*Answer, error) {
 	if err := v.setup(); err != nil {
-		return nil, err
-	}
-	asked, err := Name(name)
-	if err != nil {
 		return nil, &Error{Name: name, Type: t, Code: edeNone, Err: err}
 	}
-	q := question{asked, t}
-	k, err := v.answers.get(ctx, q, func() (*kept, time.Duration, error) { return v.search(ctx, q) })
-	if err != nil {
-		return nil, q.failed(ctx, err)
-	}
-	a := k.answer
-	a.TTL = max(k.until.Sub(v.now()), 0)
-	return &a, nil
+	return v.lookups.get(ctx, name, t, func() source { return v.search() })
 }
 
-// search does the work of a question, within the time that a lookup may take.
-func (v *Validator) search(ctx context.Context, q question) (*kept, time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(v.Timeout, 10*time.Second))
-	defer cancel()
-	s := &search{v: v, budget: newBudget()}
-	a, err := s.follow(ctx, q)
-	if errors.Is(err, errSpent) {
-		return nil, failKeep, err // the question has a budget of its own, and would spend it again
-	}
-	if err != nil {
-		return nil, keepFault(err), err
-	}
-	return &kept{*a, v.now().Add(a.TTL)}, clamp(a.TTL), nil
-}
-
-// failed makes the error of a lookup: the context's when that has ended, else one that tells the question.
-func (q question) failed(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	e := Error{Status: Indeterminate, Code: edeUnreachable, Err: err}
-	if own, ok := errors.AsType[*Error](err); ok {
-		e = *own // others may hold it
-	} else if errors.Is(err, context.DeadlineExceeded) {
-		e.Err = errors.New("no answer in time")
-	}
-	e.Name, e.Type = q.name, q.t
-	return &e
-}
+func (v *Validator) search() *search { return &search{v, newBudget()} }
 
 // setup reads the fields, once.
 func (v *Validator) setup() error {
@@ -136,24 +77,18 @@ func (v *Validator) setup() error {
 		if v.anchors, v.fault = parseAnchors(cmp.Or(v.Anchors, rootAnchors)); v.fault != nil {
 			return
 		}
+		v.unsigned = make(map[string]bool)
 		for _, zone := range v.Unsigned {
 			name, err := Name(zone)
-			v.unsigned = append(v.unsigned, dns.CanonicalName(name))
+			v.unsigned[dns.CanonicalName(name)] = true
 			v.fault = errors.Join(v.fault, err)
 		}
 		size := cmp.Or(v.CacheSize, 10_000)
-		v.answers = &cache[question, *kept]{size: size, now: v.now}
-		v.roots = &cache[string, *zone]{size: size, now: v.now}
-		v.steps = &cache[string, step]{size: size, now: v.now}
+		v.lookups = newLookups(v.Timeout, size, v.now)
+		v.roots = cache[string, *zone]{size: size, now: v.now}
+		v.steps = cache[string, step]{size: size, now: v.now}
 	})
 	return v.fault
-}
-
-func newClient(servers []server, dial func(context.Context, string, string) (net.Conn, error), roots *x509.CertPool) *client {
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	return &client{servers: servers, dial: dial, tls: &tls.Config{RootCAs: roots}}
 }
 
 func (v *Validator) now() time.Time {
@@ -164,14 +99,3 @@ func (v *Validator) now() time.Time {
 }
 
 func (v *Validator) skew() time.Duration { return min(cmp.Or(v.Skew, 5*time.Minute), time.Hour) }
-
-// clamp returns how long something is kept that has this TTL.
-func clamp(ttl time.Duration) time.Duration { return min(max(ttl, minKeep), maxKeep) }
-
-// keepFault returns how long an error is kept: not at all if it is of who asked and not of what was asked.
-func keepFault(err error) time.Duration {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errSpent) {
-		return 0
-	}
-	return failKeep
-}
