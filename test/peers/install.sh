@@ -34,6 +34,7 @@ PACKAGES='
   tigervnc-standalone-server tigervnc-viewer
   xrdp rdesktop
   freetds-bin
+  nsd unbound ldnsutils bind9-dnsutils
   knot
   postfix-mta-sts-resolver
   python3
