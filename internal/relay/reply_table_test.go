@@ -70,7 +70,6 @@ func TestReplies(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b := newBench(t, &dialect.SMTP, func(c *Config) {
-				quick(c)
 				c.TLS = &tls.Config{RootCAs: roots}
 			})
 			b.know("example.org", row.world)
