@@ -174,3 +174,44 @@ func FuzzParsePolicy(f *testing.F) {
 		p.Matches(host)
 	})
 }
+
+// TestPublish: what we publish is what we would accept, and the id follows the text.
+func TestPublish(t *testing.T) {
+	p, err := NewPolicy(Enforce, 24*time.Hour, "mx.example.com", "*.example.net")
+	if err != nil || p.Text != "version: STSv1\r\nmode: enforce\r\nmx: mx.example.com\r\nmx: *.example.net\r\nmax_age: 86400\r\n" {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	id, err := ParseRecord([]string{p.Record()})
+	if err != nil {
+		t.Error(err)
+	}
+	other, err := NewPolicy(Testing, 24*time.Hour, "mx.example.com", "*.example.net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if otherID, _ := ParseRecord([]string{other.Record()}); otherID == id {
+		t.Error("two policies have one id")
+	}
+	for _, bad := range []struct {
+		mode Mode
+		age  time.Duration
+		mx   string
+	}{
+		{"Enforce", time.Hour, "a.example"},
+		{Enforce, time.Hour, "a.example."},
+		{Enforce, time.Hour, "a.example\r\nmx: b.example"},
+		{Enforce, MaxAge + time.Second, "a.example"},
+		{Enforce, -time.Second, "a.example"},
+		{Enforce, time.Millisecond, "a.example"},
+	} {
+		if p, err := NewPolicy(bad.mode, bad.age, bad.mx); err == nil {
+			t.Errorf("%+v", p)
+		}
+	}
+	if _, err := NewPolicy(Enforce, time.Hour); err == nil {
+		t.Error("enforces, and names no MX")
+	}
+	if _, err := NewPolicy(None, time.Hour); err != nil {
+		t.Error(err)
+	}
+}

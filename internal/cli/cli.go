@@ -73,7 +73,7 @@ Exit status: 0 fine; 1 the peer refused; 2 it could not be reached or started;
 64 wrong usage.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("unknown command %q; the commands are gateway, connect, check, policy, lab, protocols", args[0])
+				return fmt.Errorf("unknown command %q; the commands are gateway, connect, check, policy, publish, lab, protocols", args[0])
 			}
 			return nil
 		},
@@ -84,6 +84,6 @@ Exit status: 0 fine; 1 the peer refused; 2 it could not be reached or started;
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	root.AddCommand(newGateway(std), newConnect(std), newCheck(std), newPolicy(std), newLab(std), newProtocols(std))
+	root.AddCommand(newGateway(std), newConnect(std), newCheck(std), newPolicy(std), newLab(std), newPublish(std), newProtocols(std))
 	return root
 }
