@@ -69,12 +69,12 @@ func (f *evidenceFlags) openWorld(e *evidence) (err error) {
 }
 
 func (e *evidence) openLab() error {
-	l, v, err := startLab()
+	l, err := startLab()
 	if err != nil {
 		return err
 	}
-	e.lab, e.names = l, v
-	e.sts.Roots, e.sts.Dial, e.sts.Allow = e.lab.Roots(), e.lab.Dial, anyAddress
+	e.lab, e.names = l, labNames(l)
+	labPolicies(e.sts, l)
 	return nil
 }
 

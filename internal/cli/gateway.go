@@ -22,6 +22,7 @@ type gatewayFlags struct {
 	backends             []string // NAME=URL
 	allow                []string
 	dns                  dnsFlags
+	lab                  bool
 	ca, state, name      string
 	minVersion           string
 	logLevel, logFormat  string
@@ -103,6 +104,7 @@ end within --grace; a second one stops at once.`,
   starttls gateway 'imaps://:993' 'imap://old.example.org?tls=encrypt'
   starttls gateway xmpp://:5222 xmpp://127.0.0.1:15222 --backend b.example=xmpp://127.0.0.1:25222
   starttls gateway 'smtp://127.0.0.1:2525?tls=none' 'mx:?tls=auto'
+  starttls gateway 'smtp://127.0.0.1:2525?tls=none' mx: --lab
   starttls gateway smtp://192.0.2.1:2525 'submission://mail.example.org?auth=printer&secret=file:/etc/printer.secret' --allow 192.0.2.0/24
   starttls gateway --config starttls.toml --check`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -113,11 +115,21 @@ end within --grace; a second one stops at once.`,
 				return errors.New("gateway takes LISTEN or --config, not both")
 			case f.config == "" && f.check:
 				return errors.New("--check is for --config")
+			case f.lab && (len(args) < 2 || !strings.HasPrefix(args[1], backendMX)):
+				return errors.New("--lab is for the backend " + backendMX)
 			}
 			return f.alone(cmd.Flags())
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s := &service{std: std, read: func() (*config.File, error) { return f.file(args) }}
+			if f.lab {
+				l, err := startLab()
+				if err != nil {
+					return err
+				}
+				defer l.Close()
+				s.lab = l
+			}
 			if f.config != "" {
 				s.read = f.readConfig
 			}
@@ -136,6 +148,7 @@ end within --grace; a second one stops at once.`,
 	fs.StringArrayVar(&f.backends, "backend", nil, "`NAME=URL`: another backend, for clients that ask for NAME; again for more")
 	fs.StringArrayVar(&f.allow, "allow", nil, "`NETWORK` that may hand mail in for mx:, besides this machine; again for more")
 	f.dns.add(fs)
+	fs.BoolVar(&f.lab, "lab", false, "mx: is the built-in lab and not the Internet, see \"starttls lab --list\"")
 	fs.StringVar(&f.ca, "ca", "", "trust these certificates for the backend, PEM `FILE` (default: the system's)")
 	fs.StringVar(&f.state, "state", defaultState(), "folder for what the program keeps")
 	fs.StringVar(&f.name, "name", "", "how the gateway calls itself, in greetings and as route in the log (default: the host's name)")

@@ -20,17 +20,25 @@ import (
 	"github.com/spf13/cobra"
 
 	"starttls/internal/lab"
+	"starttls/mtasts"
 	"starttls/resolver"
 )
 
-// startLab starts a lab for a command with --lab, and a resolver that validates by its anchor. Hosts are
-// reached by its Dial, and its Roots are to be trusted. Close ends it.
-func startLab() (*lab.Lab, *resolver.Validator, error) {
+// startLab starts a lab for a command with --lab. Hosts are reached by its Dial, its Roots are to be
+// trusted, and labNames resolves by it. Close ends it.
+func startLab() (*lab.Lab, error) {
 	l, err := lab.Start(lab.Config{})
-	if err != nil {
-		return nil, nil, failed(err)
-	}
-	return l, &resolver.Validator{Servers: []string{l.Resolver().String()}, Anchors: l.Anchor(), Probe: "test"}, nil
+	return l, failed(err)
+}
+
+// labNames returns a resolver that validates by a lab's anchor.
+func labNames(l *lab.Lab) *resolver.Validator {
+	return &resolver.Validator{Servers: []string{l.Resolver().String()}, Anchors: l.Anchor(), Probe: "test"}
+}
+
+// labPolicies has a client of MTA-STS find the policy hosts of a lab.
+func labPolicies(c *mtasts.Client, l *lab.Lab) {
+	c.Roots, c.Dial, c.Allow = l.Roots(), l.Dial, anyAddress
 }
 
 type labFlags struct {

@@ -120,14 +120,21 @@ func (a *assembly) exchangers(r *running, c *relay.Config) error {
 		}
 	}
 	p.Options.Default = &policy.Override{Level: level}
-	dns := dnsFlags{servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors}
-	names, err := dns.resolver()
-	if err != nil {
-		return err
-	}
-	p.Gatherer = &policy.Gatherer{Resolver: names, STS: &mtasts.Client{Resolver: names}}
-	c.Plan, c.Again, c.Remember = p.Plan, p.Again, p.Remember
 	r.back = "the servers of each recipient's domain (tls=" + level.String() + ")"
+	sts := &mtasts.Client{}
+	if a.lab != nil {
+		r.back += ", in the lab"
+		labPolicies(sts, a.lab)
+		sts.Resolver = labNames(a.lab)
+		c.Dial, c.TLS.RootCAs = a.lab.Dial, a.lab.Roots()
+	} else {
+		dns := dnsFlags{servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors}
+		if sts.Resolver, err = dns.resolver(); err != nil {
+			return err
+		}
+	}
+	p.Gatherer = &policy.Gatherer{Resolver: sts.Resolver, STS: sts}
+	c.Plan, c.Again, c.Remember = p.Plan, p.Again, p.Remember
 	return nil
 }
 

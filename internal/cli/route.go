@@ -17,6 +17,7 @@ import (
 	"starttls/internal/cert"
 	"starttls/internal/config"
 	"starttls/internal/gateway"
+	"starttls/internal/lab"
 	"starttls/internal/relay"
 )
 
@@ -72,6 +73,7 @@ type assembly struct {
 	key  string // of the route in the file
 	std  streams
 	log  *slog.Logger
+	lab  *lab.Lab // what is behind mx:, nil for the world
 	// look says to look only: nothing is made on disk.
 	look bool
 }
@@ -86,13 +88,13 @@ func (a *assembly) wrong(key string, err error) error {
 
 // assemble turns the configuration's routes into ones that can be served. Nothing is opened yet but the
 // files of certificates.
-func assemble(std streams, file *config.File, log *slog.Logger, look bool) (all []*running, failed error) {
+func assemble(std streams, file *config.File, log *slog.Logger, l *lab.Lab, look bool) (all []*running, failed error) {
 	if len(file.Routes) == 0 {
 		return nil, file.Errorf("", "there is no [[route]]: nothing to serve")
 	}
 	at := make(map[string]bool)
 	for i, route := range file.Routes {
-		a := &assembly{Route: route, file: file, key: fmt.Sprintf("route[%d]", i), std: std, log: log, look: look}
+		a := &assembly{Route: route, file: file, key: fmt.Sprintf("route[%d]", i), std: std, log: log, lab: l, look: look}
 		r, err := a.assemble()
 		if err == nil && at[r.listen.String()] && !anyPort(r.listen) {
 			err = a.wrong("listen", fmt.Errorf("%s is another route's already", r.listen))

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"starttls/internal/config"
+	"starttls/internal/lab"
 	"starttls/internal/systemd"
 )
 
@@ -25,6 +26,7 @@ import (
 type service struct {
 	std  streams
 	read func() (*config.File, error)
+	lab  *lab.Lab // what is behind mx:, nil for the world
 
 	log    *slog.Logger
 	grace  time.Duration
@@ -81,7 +83,7 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 	if s.grace, err = file.Duration("grace", file.Grace, 30*time.Second); err != nil {
 		return nil, nil, err
 	}
-	all, err := assemble(s.std, file, s.log, look)
+	all, err := assemble(s.std, file, s.log, s.lab, look)
 	if err != nil {
 		return nil, nil, err
 	}
