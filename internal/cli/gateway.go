@@ -116,7 +116,7 @@ end within --grace; a second one stops at once.`,
 			case f.config == "" && f.check:
 				return errors.New("--check is for --config")
 			case f.lab && (len(args) < 2 || !strings.HasPrefix(args[1], backendMX)):
-				return errors.New("--lab is for the backend " + backendMX)
+				return errors.New("--lab is for the backend " + backendMX + " alone")
 			}
 			return f.alone(cmd.Flags())
 		},

@@ -249,3 +249,33 @@ func TestCanonicalOrder(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// FuzzReply: whatever is asked gets an answer that can be packed, and nothing panics.
+func FuzzReply(f *testing.F) {
+	tree := &Tree{}
+	text := "@ MX 10 mx\nmx A 192.0.2.1\n*.w TXT x\na.b CNAME mx\nd DNAME mx\nsub NS ns.elsewhere.\n\\000x A 192.0.2.2\n"
+	if err := tree.Set(Config{Origin: "one.example", Text: text}, Config{Origin: "two.example", Text: text, NSEC3: &NSEC3{OptOut: true}}); err != nil {
+		f.Fatal(err)
+	}
+	for _, name := range []string{".", "one.example.", "x.w.one.example.", "y.sub.two.example.", "z.d.two.example.", "\\000.one.example.", "*.two.example."} {
+		q := new(dns.Msg).SetQuestion(name, dns.TypeTXT)
+		q.SetEdns0(1232, true)
+		wire, err := q.Pack()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(wire)
+	}
+	faces := []*face{{tree: tree, recurse: true}, {tree: tree, only: map[string]bool{"one.example.": true}}}
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		q := new(dns.Msg)
+		if q.Unpack(wire) != nil {
+			return
+		}
+		for _, face := range faces {
+			if _, err := face.reply(q).Pack(); err != nil {
+				t.Errorf("%v\n%v", q, err)
+			}
+		}
+	})
+}
