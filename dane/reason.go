@@ -52,5 +52,5 @@ func outdated(anchors []anchor, chain []*x509.Certificate, now time.Time) error 
 	if now.Before(first.NotBefore) {
 		detail = "not valid before " + first.NotBefore.Format(time.DateOnly)
 	}
-	return x509.CertificateInvalidError{Cert: first, Reason: x509.Expired, Detail: first.Subject.String() + " is " + detail}
+	return x509.CertificateInvalidError{Cert: first, Reason: x509.Expired, Detail: first.Subject.String() + ", " + detail}
 }

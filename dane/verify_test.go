@@ -109,8 +109,8 @@ func rows(t testing.TB) []row {
 	late := danetest.Issue(t, inter, "leaf", mx, danetest.Expired)
 	rows = append(rows,
 		bad("D23 an anchor, and an expired leaf", outOfDate, "expired on 2026-11-25", certs(late, inter, root), danetest.TLSA(2, 1, 1, root)),
-		bad("D24 an expired intermediate below the anchor", outOfDate, "CN=Old is expired", certs(danetest.Issue(t, oldInter, "leaf", mx), oldInter, root), danetest.TLSA(2, 0, 1, root)),
-		bad("D24 an expired anchor", outOfDate, "CN=Old root is expired", certs(underOldRoot, oldRoot), danetest.TLSA(2, 0, 1, oldRoot)),
+		bad("D24 an expired intermediate below the anchor", outOfDate, "CN=Old, expired", certs(danetest.Issue(t, oldInter, "leaf", mx), oldInter, root), danetest.TLSA(2, 0, 1, root)),
+		bad("D24 an expired anchor", outOfDate, "CN=Old root, expired", certs(underOldRoot, oldRoot), danetest.TLSA(2, 0, 1, oldRoot)),
 		bad("D23 an anchor, and a leaf of tomorrow", outOfDate, "not valid before", certs(danetest.Issue(t, inter, "leaf", mx, func(c *x509.Certificate) {
 			c.NotBefore, c.NotAfter = danetest.Now.Add(24*time.Hour), danetest.Now.Add(48*time.Hour)
 		}), inter), danetest.TLSA(2, 0, 1, inter)),

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync/atomic"
 	"time"
@@ -76,6 +77,14 @@ func (e *evidence) openLab() error {
 	e.lab, e.names = l, labNames(l)
 	labPolicies(e.sts, l)
 	return nil
+}
+
+// dial connects to a mail host.
+func (e *evidence) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if e.lab != nil {
+		return e.lab.Dial(ctx, network, address)
+	}
+	return new(net.Dialer).DialContext(ctx, network, address)
 }
 
 func anyAddress(netip.Addr) bool { return true }

@@ -26,12 +26,6 @@ type policyServeFlags struct {
 	log           logFlags
 }
 
-func newPolicy(std streams) *cobra.Command {
-	cmd := &cobra.Command{Use: "policy", Short: "what a delivery to a domain must demand, and why"}
-	cmd.AddCommand(newPolicyServe(std))
-	return cmd
-}
-
 func newPolicyServe(std streams) *cobra.Command {
 	var f policyServeFlags
 	cmd := &cobra.Command{

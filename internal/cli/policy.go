@@ -1,0 +1,296 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"starttls"
+	"starttls/internal/lab"
+	"starttls/internal/policy"
+	"starttls/mtasts"
+)
+
+// policyFlags are the flags of "policy DOMAIN".
+type policyFlags struct {
+	evidence        evidenceFlags
+	level, format   string
+	name            string
+	live            bool
+	parallel        int
+	timeout         time.Duration
+	requireTLS, opt bool
+	tell            func(*policyRun, *inspection) error
+}
+
+func newPolicy(std streams) *cobra.Command {
+	cmd := newPolicyCommand(std, (*policyRun).tell)
+	cmd.AddCommand(newPolicyServe(std))
+	return cmd
+}
+
+// newPolicyCommand is "policy DOMAIN", with who prints what was found.
+func newPolicyCommand(std streams, tell func(*policyRun, *inspection) error) *cobra.Command {
+	f := policyFlags{tell: tell}
+	cmd := &cobra.Command{
+		Use: "policy DOMAIN...",
+		// "serve" is a command of its own below this one.
+		TraverseChildren: true,
+		Short:            "what a delivery to a domain must demand, and why",
+		Long: `Say for each DOMAIN what a delivery to it must demand, and why: what the DNS answers
+and how far that can be trusted, the MTA-STS policy, each MX host with its addresses and
+TLSA records, what is demanded of it, and what may go wrong.
+
+DOMAIN is a domain, or a next hop as Postfix writes it: example.org:587 with a port,
+[mail.example.org] for a host that is not looked up in MX. "-" reads domains from
+standard input, one a line.
+
+Without --level each host is asked for what is proved of it: TLSA records (RFC 7672), else
+MTA-STS (RFC 8461), else TLS if it is offered. --live connects to each host and says
+whether it is what is demanded; no mail is sent.
+
+Exit status: 0 mail can go to each domain; 1 it cannot to one, or with --live a host
+is not what is demanded; 2 the DNS could not be asked, or is not fit for DNSSEC; 64 wrong
+usage.`,
+		Example: `  starttls policy example.org
+  starttls policy --live example.org '[mail.example.net]:587'
+  starttls policy --format json - <domains.txt | jq -r 'select(.refusal) | .domain'
+  starttls policy --lab
+  starttls policy --lab dane-rolled.test --live`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			defer stop()
+			return f.run(ctx, std, args)
+		},
+	}
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	fs.BoolVar(&f.live, "live", false, "connect to each host and verify it")
+	fs.StringVar(&f.level, "level", "auto", "what is demanded: none, may, encrypt, verify, secure, dane, dane-only, auto")
+	fs.BoolVar(&f.requireTLS, "requiretls", false, "for a message with REQUIRETLS (RFC 8689)")
+	fs.BoolVar(&f.opt, "tls-required-no", false, `for a message with "TLS-Required: No" (RFC 8689)`)
+	fs.StringVar(&f.format, "format", "text", "text, json")
+	fs.StringVar(&f.name, "name", "", "how we call ourselves, with --live (default: the host's name)")
+	fs.IntVar(&f.parallel, "parallel", 8, "so many domains at the same time")
+	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "for each question to the DNS, and for each session; thrice that for all that is asked of a domain")
+	f.evidence.add(fs)
+	return cmd
+}
+
+// A policyRun is "policy DOMAIN", ready to run.
+type policyRun struct {
+	*policyFlags
+	std      streams
+	evidence *evidence
+	options  policy.Options
+}
+
+// An inspection is a destination, its plan, and how its hosts are in truth.
+type inspection struct {
+	text string // the destination as it was given
+	err  error  // it is none
+	plan *policy.Plan
+	live map[int][]string // by attempt, a line for each address
+	bad  bool             // with --live: a host is not what is demanded
+}
+
+func (f *policyFlags) run(ctx context.Context, std streams, args []string) error {
+	r := &policyRun{policyFlags: f, std: std}
+	if err := r.check(args); err != nil {
+		return err
+	}
+	var err error
+	if r.evidence, err = f.evidence.open(&mtasts.Memory{}, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	defer r.evidence.close()
+	r.evidence.gather.Timeout = f.timeout
+	if len(args) == 0 { // --lab
+		for _, d := range lab.List() {
+			args = append(args, d.Name)
+		}
+	}
+	unfit := r.evidence.prove(ctx)
+	if unfit != nil {
+		fmt.Fprintf(std.err, "starttls: the DNS is not fit, and nothing it says is proved: %v\n", unfit)
+	}
+	bad, err := r.each(ctx, destinations(args, std.in))
+	switch {
+	case err != nil:
+		return failed(err)
+	case unfit != nil:
+		return failed(errors.New("what was told rests on a DNS that is not fit"))
+	case bad > 0:
+		return failure{statusRefused, fmt.Errorf("%d of the destinations %s not as %s should be", bad, plural(bad, "is", "are"), plural(bad, "it", "they"))}
+	}
+	return nil
+}
+
+// check reads arguments and flags.
+func (r *policyRun) check(args []string) error {
+	if len(args) == 0 && !r.policyFlags.evidence.lab {
+		return errors.New(`policy takes DOMAINs, such as example.org, or "-" to read them from standard input`)
+	}
+	for _, arg := range args {
+		if _, err := policy.ParseDestination(arg); err != nil && arg != "-" {
+			return err
+		}
+	}
+	if r.format != "text" && r.format != "json" {
+		return fmt.Errorf("unknown --format %q; the formats are text, json", r.format)
+	}
+	if r.parallel < 1 {
+		return errors.New("--parallel is below 1")
+	}
+	if r.requireTLS && r.opt {
+		return errors.New("--requiretls and --tls-required-no are of two different messages")
+	}
+	level, err := starttls.ParseLevel(r.level)
+	if err != nil {
+		return err
+	}
+	r.options = policy.Options{Default: &policy.Override{Level: level}, RequireTLS: r.requireTLS, TLSOptional: r.opt}
+	if r.name == "" {
+		r.name = hostname()
+	}
+	return nil
+}
+
+// destinations returns arguments, and for "-" the lines of in. Blank lines and such that begin with # are
+// passed over.
+func destinations(args []string, in io.Reader) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		for _, arg := range args {
+			if arg != "-" {
+				if !yield(arg) {
+					return
+				}
+				continue
+			}
+			lines := bufio.NewScanner(in)
+			for lines.Scan() {
+				line := strings.TrimSpace(lines.Text())
+				if line != "" && line[0] != '#' && !yield(line) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// each inspects destinations, several at the same time, and tells of them in their order. It returns how
+// many are not as they should be.
+func (r *policyRun) each(ctx context.Context, all func(yield func(string) bool)) (bad int, err error) {
+	queue := make(chan chan *inspection, r.parallel-1)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer close(queue)
+		for text := range all {
+			done := make(chan *inspection, 1)
+			select {
+			case queue <- done:
+				go func() { done <- r.inspect(ctx, text) }()
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	progress := newProgress(r.std)
+	for done := range queue {
+		var i *inspection
+		select {
+		case i = <-done:
+		case <-ctx.Done():
+			return bad, context.Cause(ctx)
+		}
+		progress.clear()
+		if err := r.policyFlags.tell(r, i); err != nil {
+			return bad, err
+		}
+		if i.err != nil || i.bad || i.plan.Refusal != nil {
+			bad++
+		}
+		progress.step()
+	}
+	progress.clear()
+	return bad, ctx.Err()
+}
+
+// inspect gathers, decides, and with --live goes to look.
+func (r *policyRun) inspect(ctx context.Context, text string) *inspection {
+	i := &inspection{text: text}
+	d, err := policy.ParseDestination(text)
+	if i.err = err; err != nil {
+		return i
+	}
+	gathering, cancel := context.WithTimeout(ctx, 3*r.timeout)
+	i.plan = policy.Decide(r.evidence.gather.Gather(gathering, d), r.options)
+	cancel()
+	if r.live {
+		r.visit(ctx, i)
+	}
+	return i
+}
+
+// tell prints an inspection.
+func (r *policyRun) tell(i *inspection) error {
+	if r.format == "json" {
+		return tellJSON(r.std.out, i)
+	}
+	if i.err != nil {
+		_, err := fmt.Fprintf(r.std.out, "%s\n\n", clean(i.err.Error()))
+		return err
+	}
+	if err := treeOf(i).write(r.std.out); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(r.std.out)
+	return err
+}
+
+// A progress tells on a terminal how many are done.
+type progress struct {
+	w    io.Writer // nil where nobody would see it
+	done int
+}
+
+func newProgress(std streams) *progress {
+	file, ok := std.err.(*os.File)
+	if !ok {
+		return &progress{}
+	}
+	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return &progress{}
+	}
+	return &progress{w: file}
+}
+
+func (p *progress) step() {
+	if p.done++; p.w != nil {
+		fmt.Fprintf(p.w, "\r%d done", p.done)
+	}
+}
+
+func (p *progress) clear() {
+	if p.w != nil && p.done > 0 {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
+
+// plural chooses a word by a number.
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return one
+	}
+	return more
+}
