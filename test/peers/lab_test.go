@@ -9,21 +9,29 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
+
 	"starttls"
 	"starttls/internal/lab"
 	"starttls/test/peers/peer"
 )
 
-// realLab starts a lab at the ports of the world, and a real Unbound on it, from the root down, as
-// "starttls lab --dir" has it configured. It returns where that answers. It needs root.
+// realLab starts a lab at the ports of the world, and a real Unbound on it. It needs root.
 func realLab(t *testing.T) (l *lab.Lab, dir, resolver string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("ports 25, 53 and 443 need root")
 	}
+	return labAt(t, lab.RealPorts)
+}
+
+// labAt starts a lab, and a real Unbound as "starttls lab --dir" has it configured, from the root down if
+// the port is that of the DNS. It returns where that answers.
+func labAt(t *testing.T, ports lab.Ports) (l *lab.Lab, dir, resolver string) {
+	t.Helper()
 	l, err := lab.Start(lab.Config{
 		Net:   netip.MustParsePrefix(fmt.Sprintf("127.%d.0.0/16", 26+rand.IntN(200))),
-		Ports: lab.RealPorts,
+		Ports: ports,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -37,8 +45,32 @@ func realLab(t *testing.T) (l *lab.Lab, dir, resolver string) {
 	}
 	first, _, _ := strings.Cut(l.Resolver().Addr().String(), ".0.3")
 	resolver = first + ".0.53"
-	peer.StartUnbound(t, peer.UnboundOptions{Conf: filepath.Join(dir, "unbound.conf"), Listen: resolver + ":53"})
+	peer.StartUnbound(t, peer.UnboundOptions{Conf: filepath.Join(dir, "unbound.conf"), Listen: fmt.Sprintf("%s:%d", resolver, l.Ports().DNS)})
 	return l, dir, resolver
+}
+
+// TestLabUnbound has a real Unbound judge domains of the lab, as who uses it at free ports and as who uses
+// it at those of the world would have it.
+func TestLabUnbound(t *testing.T) {
+	labs := map[string]lab.Ports{"free": {}}
+	if os.Geteuid() == 0 {
+		labs["real"] = lab.RealPorts
+	}
+	for name, ports := range labs {
+		t.Run(name, func(t *testing.T) {
+			l, _, resolver := labAt(t, ports)
+			addr := fmt.Sprintf("%s:%d", resolver, l.Ports().DNS)
+			for name, want := range map[string]string{
+				"dane-ee.test.": "secure", "dane-nsec3.test.": "secure", "dane-ed25519.test.": "secure", "nowhere.test.": "secure",
+				"tls.test.": "insecure", "island.test.": "insecure", "dane-unknown-algorithm.test.": "insecure",
+				"bogus.test.": "bogus", "bogus-expired.test.": "bogus", "bogus-ds.test.": "bogus", "mx-forged-dane.test.": "bogus",
+			} {
+				if got := judged(t, addr, name, dns.TypeMX); got != want {
+					t.Errorf("%s: Unbound says %s, want %s", name, got, want)
+				}
+			}
+		})
+	}
 }
 
 // otherwise is where Postfix 3.7 does not do what the lab says that senders must, and what it does. A
