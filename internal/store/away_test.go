@@ -46,6 +46,7 @@ type path struct {
 	conns []net.Conn
 	cut   bool
 	held  chan struct{} // nothing passes until it is closed
+	lose  bool          // the answer to the next commit of a failure
 }
 
 // newPath returns the URL of a server by way of a path.
@@ -80,21 +81,32 @@ func (p *path) join(client net.Conn, server string) {
 		return
 	}
 	p.conns = append(p.conns, client, conn)
-	go p.pass(client, conn)
-	go p.pass(conn, client)
+	go p.pass(client, conn, false)
+	go p.pass(conn, client, true)
 }
 
-func (p *path) pass(to, from net.Conn) {
+func (p *path) pass(to, from net.Conn, toServer bool) {
 	defer to.Close()
+	counted := false
 	for buf := make([]byte, 4096); ; {
 		n, err := from.Read(buf)
+		counted = counted || toServer && bytes.Contains(buf[:n], []byte("INTO failure_count"))
 		p.mu.Lock()
-		held := p.held
+		held, last := p.held, p.lose && counted && bytes.Contains(buf[:n], []byte("commit"))
+		if last {
+			from.Close()
+			p.lose = false
+		}
 		p.mu.Unlock()
 		if held != nil {
 			<-held
 		}
 		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+			return
+		}
+		if last { // the server does what it was told, and cannot say so
+			for err = nil; err == nil; _, err = to.Read(buf) {
+			}
 			return
 		}
 	}
@@ -219,6 +231,26 @@ func TestStoreHangs(t *testing.T) {
 		if s.Hosts.Recall(t.Context(), "mx.example.com") == nil {
 			t.Fatal("nothing in memory")
 		}
+	}
+}
+
+// TestAnswerToCommitIsLost: what was written and not confirmed is tried again, and counted once.
+func TestAnswerToCommitIsLost(t *testing.T) {
+	direct := newPostgres(t)
+	p, url := newPath(t, direct)
+	s := open(t, url)
+	now := time.Now()
+	for range 5 {
+		p.mu.Lock()
+		p.lose = true
+		p.mu.Unlock()
+		s.Tally.Add(session("example.com", now, failed(sts, mismatch)))
+		until(t, "the path to be cut", func() bool { p.mu.Lock(); defer p.mu.Unlock(); return !p.lose })
+		until(t, "the store", func() bool { return s.Flush(t.Context()) == nil })
+	}
+	counts := day(t, open(t, direct), now)
+	if len(counts) != 1 || counts[0].Failed != 5 || counts[0].Failures[0].Sessions != 5 {
+		t.Errorf("%+v", counts)
 	}
 }
 

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
@@ -16,7 +18,8 @@ func newServer(text string) (engine, error) {
 		return engine{}, errors.New("the store's URL is none") // err has the password
 	}
 	query := u.Query()
-	if !isLocal(u.Hostname()) && query.Get("host") == "" && query.Get("sslmode") == "" {
+	host := cmp.Or(query.Get("host"), u.Hostname(), os.Getenv("PGHOST"))
+	if cmp.Or(query.Get("sslmode"), os.Getenv("PGSSLMODE")) == "" && !isLocal(host) {
 		query.Set("sslmode", "verify-full") // the driver would be content with what anybody on the path can strip
 	}
 	if query.Get("application_name") == "" {

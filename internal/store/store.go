@@ -85,6 +85,7 @@ type Store struct {
 	mu     sync.Mutex
 	next   *batch   // is filled
 	queue  []*batch // are written, the first one first
+	lost   []*sql.DB
 	health Health
 }
 
@@ -156,6 +157,7 @@ func (s *Store) Close() error {
 	if db := s.db.Swap(nil); db != nil {
 		err = cmp.Or(err, db.Close())
 	}
+	s.closeLost()
 	return err
 }
 
@@ -211,8 +213,10 @@ func (s *Store) failed(ctx context.Context, db *sql.DB, err error) {
 		return
 	}
 	s.note(err)
+	s.mu.Lock()
+	s.lost = append(s.lost, db) // to close it may take time, and a delivery has none
+	s.mu.Unlock()
 	signal(s.now) // to reach it again
-	db.Close()
 }
 
 func (s *Store) clock() time.Time {

@@ -36,6 +36,10 @@ type FailureCount struct {
 // keepCounts is how many days are kept.
 const keepCounts = 30
 
+// keepBatches is how long it is known that a batch was written. One that is older is not tried again by
+// any process that still runs.
+const keepBatches = 24 * time.Hour
+
 // A countKey is the key of a row in one of the two tables of counts; failure is empty in the first.
 type countKey struct {
 	day                     int64
@@ -127,6 +131,21 @@ func cleanAll(all []string) []string {
 		cleaned[i] = clean(s)
 	}
 	return cleaned
+}
+
+// writeCounts adds the counts of the batch, once.
+func (b *batch) writeCounts(ctx context.Context, tx *sql.Tx) error {
+	if len(b.sessions) == 0 {
+		return nil
+	}
+	result, err := tx.ExecContext(ctx, `INSERT INTO batch (id, at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, b.id, b.at.Unix())
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); n == 0 || err != nil {
+		return err // it was written, and only the answer to that was lost
+	}
+	return cmp.Or(b.writeSessions(ctx, tx), b.writeFailures(ctx, tx))
 }
 
 func (b *batch) writeSessions(ctx context.Context, tx *sql.Tx) error {
@@ -221,12 +240,13 @@ func (t *Tally) failures(ctx context.Context, db *sql.DB, day int64, counts []Co
 	return rows.Err()
 }
 
-// tidy takes out days long past.
+// tidy takes out days long past, and the names of batches that nobody tries again.
 func (t *Tally) tidy(ctx context.Context, tx *sql.Tx, now time.Time) error {
+	e := t.store.engine
 	for _, table := range []string{"session_count", "failure_count"} {
-		if err := t.store.engine.remove(ctx, tx, table, "day", `day < $1`, dayOf(now)-keepCounts); err != nil {
+		if err := e.remove(ctx, tx, table, "day", `day < $1`, dayOf(now)-keepCounts); err != nil {
 			return err
 		}
 	}
-	return nil
+	return e.remove(ctx, tx, "batch", "id", `at < $1`, now.Add(-keepBatches).Unix())
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"fmt"
 	"maps"
@@ -22,6 +23,7 @@ type batch struct {
 	hosts     map[string]policy.Seen  // by name
 	sessions  map[countKey]*Count
 	failures  map[countKey]*FailureCount
+	id        string
 	at        time.Time    // when it is written
 	waiters   []chan error // told when it is on disk, or could not be brought there
 }
@@ -33,6 +35,7 @@ func newBatch() *batch {
 	return &batch{
 		policies: map[string]mtasts.Entry{}, postponed: map[string]mtasts.Entry{}, used: map[string]time.Time{},
 		hosts: map[string]policy.Seen{}, sessions: map[countKey]*Count{}, failures: map[countKey]*FailureCount{},
+		id: rand.Text(),
 	}
 }
 
@@ -44,7 +47,7 @@ func (b *batch) size() int {
 // ones would otherwise wait for each other.
 func (b *batch) write(ctx context.Context, tx *sql.Tx) error {
 	for _, part := range []func(context.Context, *sql.Tx) error{
-		b.writePolicies, b.writeUsed, b.writeHosts, b.writeSessions, b.writeFailures,
+		b.writePolicies, b.writeUsed, b.writeHosts, b.writeCounts,
 	} {
 		if err := part(ctx, tx); err != nil {
 			return err
@@ -136,6 +139,7 @@ func (s *Store) run(ctx context.Context) {
 func (s *Store) work(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
+	s.closeLost()
 	db, err := s.reach(ctx)
 	for err == nil {
 		b := s.first()
@@ -200,6 +204,17 @@ func (s *Store) reach(ctx context.Context) (*sql.DB, error) {
 	return db, nil
 }
 
+// closeLost closes databases that deliveries have given up.
+func (s *Store) closeLost() {
+	s.mu.Lock()
+	lost := s.lost
+	s.lost = nil
+	s.mu.Unlock()
+	for _, db := range lost {
+		db.Close()
+	}
+}
+
 // moved tells whether another file is where the store's was, or none. SQLite would go on with the one that it
 // has open, and all that is written to it is lost in the end.
 func (s *Store) moved() error {
@@ -258,8 +273,9 @@ func (e engine) trim(ctx context.Context, tx *sql.Tx, table, key, order string, 
 	if err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM `+table).Scan(&n); err != nil || n <= most {
 		return err
 	}
+	const atOnce = 20_000
 	last := fmt.Sprintf(`%[2]s IN (SELECT %[2]s FROM %[1]s ORDER BY %[3]s LIMIT $1)`, table, key, order)
-	return e.remove(ctx, tx, table, key, last, n-most)
+	return e.remove(ctx, tx, table, key, last, min(n-most, atOnce))
 }
 
 // inOrder returns the keys of a map in the order in which they are written.
