@@ -46,6 +46,8 @@ type Manager struct {
 	Solvers map[string]acmez.Solver
 	// Roots are trusted for the CA's own HTTPS. If nil, the system's.
 	Roots *x509.CertPool
+	// Transport is how the CA is reached. If nil, by HTTPS, Roots trusted.
+	Transport http.RoundTripper
 	// Log is told of what is done. If nil, nobody is.
 	Log *slog.Logger
 	// Now is the clock. If nil, time.Now.
@@ -93,7 +95,7 @@ func (m *Manager) Ensure(ctx context.Context, w Wanted) (changed bool, next time
 	if err != nil {
 		return false, time.Time{}, err
 	}
-	if have != nil {
+	if have != nil && !placeholder(have.Leaf) {
 		if next = m.renewAt(ctx, have.Leaf); m.now().Before(next) {
 			return false, next, nil
 		}
@@ -174,7 +176,7 @@ func (m *Manager) obtain(ctx context.Context, w Wanted, key crypto.Signer, old *
 	if err != nil {
 		return nil, err
 	}
-	if old != nil {
+	if old != nil && !placeholder(old.Leaf) {
 		params.Replaces = old.Leaf
 	}
 	chains, err := client.ObtainCertificate(ctx, params)
@@ -223,8 +225,12 @@ func (m *Manager) dial() (*acmez.Client, error) {
 	if directory == "" {
 		directory = LetsEncrypt
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = &tls.Config{RootCAs: m.Roots}
+	transport := m.Transport
+	if transport == nil {
+		https := http.DefaultTransport.(*http.Transport).Clone()
+		https.TLSClientConfig = &tls.Config{RootCAs: m.Roots}
+		transport = https
+	}
 	m.client = &acmez.Client{
 		Client: &acme.Client{
 			Directory:  directory,

@@ -4,148 +4,28 @@ import (
 	"bytes"
 	"context"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mholt/acmez/v3"
+
+	"starttls/test/peers/peer"
 )
 
-// A pebble is a real ACME server, that of Let's Encrypt for tests, with a DNS of its own.
-type pebble struct {
-	directory         string
-	roots             *x509.CertPool
-	httpPort, tlsPort string // where it looks for proofs
-	dns               string // the management address of its DNS
-}
-
-func startPebble(t *testing.T) *pebble {
-	t.Helper()
-	server, dns := tool(t, "pebble"), tool(t, "pebble-challtestsrv")
-	dir := t.TempDir()
-	p := &pebble{roots: x509.NewCertPool(), httpPort: freePort(t), tlsPort: freePort(t), dns: "127.0.0.1:" + freePort(t)}
-	listen, management, resolver := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
-	p.directory = "https://" + listen + "/dir"
-	cert, key := p.certificate(t, dir)
-	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
-		"listenAddress": listen, "managementListenAddress": management, "certificate": cert, "privateKey": key,
-		"httpPort": json.Number(p.httpPort), "tlsPort": json.Number(p.tlsPort),
-		"retryAfter": map[string]int{"authz": 1, "order": 1},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "pebble.json")
-	if err := os.WriteFile(file, config, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	run(t, nil, dns, "-dnsserver", resolver, "-management", p.dns, "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "")
-	run(t, []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=5"}, server, "-config", file, "-dnsserver", resolver, "-strict")
-	waitFor(t, p.dns)
-	waitFor(t, listen)
-	return p
-}
-
-// tool returns the path of a program that tools.mod names.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	out, err := exec.Command("go", "tool", "-modfile=../../tools.mod", "-n", name).Output()
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s cannot be built: %v", name, err)
-		}
-		t.Skipf("%s cannot be built: %v", name, err)
-	}
-	return strings.TrimSpace(string(out))
-}
-
-// run starts a program that is stopped with the test, and shows what it said if the test fails.
-func run(t *testing.T, env []string, name string, args ...string) {
-	t.Helper()
-	var out bytes.Buffer
-	cmd := exec.Command(name, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), env...), &out, &out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-		if t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(name), out.String())
-		}
-	})
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, _ := net.SplitHostPort(ln.Addr().String())
-	return port
-}
-
-func waitFor(t *testing.T, addr string) {
-	t.Helper()
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
-		if conn, err := net.Dial("tcp", addr); err == nil {
-			conn.Close()
-			return
-		}
-	}
-	t.Fatalf("nobody listens at %s", addr)
-}
-
-// certificate makes the certificate of the server's own HTTPS.
-func (p *pebble) certificate(t *testing.T, dir string) (cert, key string) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &k.PublicKey, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	p.roots.AppendCertsFromPEM(text)
-	keyText, err := keyPEM(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if os.WriteFile(cert, text, 0o600) != nil || os.WriteFile(key, keyText, 0o600) != nil {
-		t.Fatal("cannot write")
-	}
-	return cert, key
-}
-
-func (p *pebble) manager(t *testing.T, solvers map[string]acmez.Solver) *Manager {
-	return &Manager{Directory: p.directory, Roots: p.roots, Folder: t.TempDir(), Solvers: solvers, Contact: []string{"mailto:a@example.test"}}
+func manager(t *testing.T, p *peer.Pebble, solvers map[string]acmez.Solver) *Manager {
+	return &Manager{Directory: p.Directory, Roots: p.Roots, Folder: t.TempDir(), Solvers: solvers, Contact: []string{"mailto:a@example.test"}}
 }
 
 // testDNS publishes records at the server's own DNS.
@@ -173,16 +53,16 @@ func (d testDNS) post(ctx context.Context, what string, r Record) error {
 }
 
 func TestPebbleProofs(t *testing.T) {
-	p := startPebble(t)
+	p := peer.StartPebble(t)
 	byHTTP, byTLS := &HTTP01{}, &TLSALPN01{}
 	httpServer := &http.Server{Handler: byHTTP}
-	ln, err := net.Listen("tcp", "127.0.0.1:"+p.httpPort)
+	ln, err := net.Listen("tcp", "127.0.0.1:"+p.HTTPPort)
 	if err != nil {
 		t.Fatal(err)
 	}
 	go httpServer.Serve(ln)
 	t.Cleanup(func() { httpServer.Close() })
-	tlsListener, err := tls.Listen("tcp", "127.0.0.1:"+p.tlsPort, byTLS.Config())
+	tlsListener, err := tls.Listen("tcp", "127.0.0.1:"+p.TLSPort, byTLS.Config())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,10 +74,10 @@ func TestPebbleProofs(t *testing.T) {
 	}{
 		"http-01":     {byHTTP, Wanted{Names: []string{"mail.example.test", "imap.example.test"}}},
 		"tls-alpn-01": {byTLS, Wanted{Names: []string{"mail.example.test"}, RSA: true}},
-		"dns-01":      {&DNS01{DNS: testDNS(p.dns), Settle: time.Millisecond}, Wanted{Names: []string{"mail.example.test", "*.example.test"}}},
+		"dns-01":      {&DNS01{DNS: testDNS(p.DNS), Settle: time.Millisecond}, Wanted{Names: []string{"mail.example.test", "*.example.test"}}},
 	} {
 		t.Run(kind, func(t *testing.T) {
-			m := p.manager(t, map[string]acmez.Solver{kind: row.solver})
+			m := manager(t, p, map[string]acmez.Solver{kind: row.solver})
 			changed, next, err := m.Ensure(t.Context(), row.wanted)
 			if err != nil || !changed {
 				t.Fatalf("got %v, %v", changed, err)
@@ -229,8 +109,8 @@ func shake(ln net.Listener) {
 
 // TestPebbleRenewalKeepsTheKey, so that "3 1 1" stays true; other names are another certificate.
 func TestPebbleRenewalKeepsTheKey(t *testing.T) {
-	p := startPebble(t)
-	m := p.manager(t, map[string]acmez.Solver{"dns-01": &DNS01{DNS: testDNS(p.dns), Settle: time.Millisecond}})
+	p := peer.StartPebble(t)
+	m := manager(t, p, map[string]acmez.Solver{"dns-01": &DNS01{DNS: testDNS(p.DNS), Settle: time.Millisecond}})
 	w := Wanted{Names: []string{"mx.example.test"}}
 	first := ensure(t, m, w)
 	m.Now = func() time.Time { return time.Now().Add(first.NotAfter.Sub(first.NotBefore) - time.Hour) }
@@ -283,8 +163,8 @@ func (z *zone) shown(_ context.Context, r Record) (time.Duration, bool, error) {
 // TestPebbleRollOver: current and next stand side by side, and the switch waits until all servers have
 // shown the new record for two TTLs.
 func TestPebbleRollOver(t *testing.T) {
-	p := startPebble(t)
-	m := p.manager(t, map[string]acmez.Solver{"dns-01": &DNS01{DNS: testDNS(p.dns), Settle: time.Millisecond}})
+	p := peer.StartPebble(t)
+	m := manager(t, p, map[string]acmez.Solver{"dns-01": &DNS01{DNS: testDNS(p.DNS), Settle: time.Millisecond}})
 	w := Wanted{Names: []string{"mx.example.test"}}
 	old := ensure(t, m, w)
 	const owner = "_25._tcp.mx.example.test"
@@ -343,6 +223,59 @@ func ensured(t *testing.T, m *Manager, w Wanted) *x509.Certificate {
 	}
 	return have.Leaf
 }
+
+// TestPebblePlaceholder: there is a certificate before the CA has given one, and its key is the one that
+// the CA then certifies.
+func TestPebblePlaceholder(t *testing.T) {
+	p := peer.StartPebble(t)
+	m := manager(t, p, map[string]acmez.Solver{"dns-01": &DNS01{DNS: testDNS(p.DNS), Settle: time.Millisecond}})
+	w := Wanted{Names: []string{"mx.example.test"}}
+	for range 2 {
+		if err := m.Prepare(w); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := ensured(t, m, w)
+	if !placeholder(first) {
+		t.Error("who has signed it?")
+	}
+	second := ensure(t, m, w)
+	if placeholder(second) || !bytes.Equal(first.RawSubjectPublicKeyInfo, second.RawSubjectPublicKeyInfo) {
+		t.Error("still a placeholder, or another key")
+	}
+	if err := m.Prepare(w); err != nil || !bytes.Equal(ensured(t, m, w).Raw, second.Raw) {
+		t.Errorf("the CA's certificate was replaced: %v", err)
+	}
+}
+
+// TestACAThatIsAwayStopsNothing: what there is stays in use, and the CA is asked ever more seldom.
+func TestACAThatIsAwayStopsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		m := &Manager{
+			Directory: "https://ca.test/dir", Folder: t.TempDir(),
+			Transport: roundTripper(func(*http.Request) (*http.Response, error) { asked++; return nil, errors.New("away") }),
+		}
+		w := Wanted{Names: []string{"mx.example.test"}}
+		if err := m.Prepare(w); err != nil {
+			t.Fatal(err)
+		}
+		before := ensured(t, m, w)
+		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+		defer cancel()
+		m.Run(ctx, []Task{{Wanted: w}})
+		if !bytes.Equal(before.Raw, ensured(t, m, w).Raw) {
+			t.Error("what there was is gone")
+		}
+		if asked < 20 || asked > 200 {
+			t.Errorf("asked %d times within a day", asked)
+		}
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // TestWhatTheCAGivesIsChecked: a CA that lies leaves what there was.
 func TestWhatTheCAGivesIsChecked(t *testing.T) {

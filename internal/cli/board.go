@@ -23,29 +23,25 @@ import (
 // A board is what a service shows of itself: a page for people, metrics, and whether it is well.
 type board struct {
 	status.Board
-	address string       // where the configuration wants it; if empty, nowhere
-	ln      net.Listener // nil until it is open
+	ln      net.Listener // nil if it is shown nowhere
 	started time.Time
 	routes  atomic.Pointer[[]*served] // as they are now; others read them
 }
 
-// newBoard returns the board that the configuration wants.
-func newBoard(file *config.File) *board {
-	b := &board{address: file.Metrics.Listen, started: time.Now()}
+// newBoard opens the place where the configuration wants it to be seen, if it wants that at all.
+func newBoard(file *config.File, sockets *handed) (*board, error) {
+	b := &board{started: time.Now()}
 	b.routes.Store(new([]*served))
-	if b.address != "" {
-		b.Set = newMetrics()
-		b.Set.RegisterMetricsWriter(b.writeGauges)
+	if file.Metrics.Listen == "" {
+		return b, nil
 	}
-	return b
-}
-
-// open opens the place where it is to be seen, unless it is open.
-func (b *board) open(anywhere bool) (err error) {
-	if b.address != "" && b.ln == nil {
-		b.ln, err = openMetrics(b.address, anywhere)
+	var err error
+	if b.ln, err = sockets.listenMetrics(file.Metrics.Listen, file.Metrics.Anywhere); err != nil {
+		return nil, err
 	}
-	return err
+	b.Set = newMetrics()
+	b.Set.RegisterMetricsWriter(b.writeGauges)
+	return b, nil
 }
 
 // serve shows it until ctx ends.

@@ -14,37 +14,47 @@ import (
 	"starttls/internal/systemd"
 )
 
-// adopt gives the sockets that were handed over, by the service manager or by an instance before this one,
-// to the routes that listen there, or that have their name, and to the board.
-func adopt(routes map[string]*served, b *board) error {
-	sockets, err := systemd.Listeners()
-	if err != nil {
-		return err
+// handed are sockets that were handed over, by the service manager or by an instance before this one, and
+// that nobody has taken yet.
+type handed []systemd.Socket
+
+// adopt gives them to the routes that listen there, or that have their name.
+func (h *handed) adopt(routes map[string]*served) {
+	for _, r := range inOrder(routes) {
+		r.ln = h.take(func(s systemd.Socket) bool { return s.Name == r.Name || listensAt(r.listen, s.Addr()) })
 	}
-	for _, socket := range sockets {
-		i := slices.IndexFunc(inOrder(routes), func(r *served) bool {
-			return r.ln == nil && (socket.Name == r.Name || listensAt(r.listen, socket.Addr()))
-		})
-		switch {
-		case i >= 0:
-			inOrder(routes)[i].ln = socket.Listener
-		case b.ln == nil && b.address != "" && listensAt(starttls.Endpoint{Network: "tcp", Host: hostOf(b.address), Address: b.address}, socket.Addr()):
-			b.ln = socket.Listener
-		default:
-			err = fmt.Errorf("the socket %s %s, which was handed over, is no route's", socket.Name, socket.Addr())
-		}
-	}
-	if err != nil {
-		for _, socket := range sockets {
-			socket.Close()
-		}
-	}
-	return err
 }
 
-func hostOf(address string) string {
-	host, _, _ := net.SplitHostPort(address)
-	return host
+// listen returns the one at an address, or opens it.
+func (h *handed) listen(address string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	e := starttls.Endpoint{Network: "tcp", Host: host, Address: address}
+	if ln := h.take(func(s systemd.Socket) bool { return listensAt(e, s.Addr()) }); ln != nil {
+		return ln, nil
+	}
+	return net.Listen("tcp", address)
+}
+
+// take takes the first that is meant, or none.
+func (h *handed) take(meant func(systemd.Socket) bool) net.Listener {
+	i := slices.IndexFunc(*h, meant)
+	if i < 0 {
+		return nil
+	}
+	ln := (*h)[i].Listener
+	*h = slices.Delete(*h, i, i+1)
+	return ln
+}
+
+// done tells of a socket that nobody has taken: whoever gave it thinks that it is served.
+func (h handed) done() error {
+	if len(h) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the socket %s %s, which was handed over, is no route's", h[0].Name, h[0].Addr())
 }
 
 // listensAt reports whether an endpoint is an address.
@@ -109,7 +119,7 @@ func (s *service) listeners() (all []net.Listener) {
 	if s.board.ln != nil {
 		all = append(all, s.board.ln)
 	}
-	return all
+	return append(all, s.acme.listeners...)
 }
 
 func (s *service) startAgain() (pid int, err error) {

@@ -20,6 +20,11 @@ func newMetrics() *metrics.Set {
 
 // openMetrics opens the listener for metrics, which are on this machine alone unless anywhere is true.
 func openMetrics(address string, anywhere bool) (net.Listener, error) {
+	return new(handed).listenMetrics(address, anywhere)
+}
+
+// listenMetrics is openMetrics where the socket may have been handed over.
+func (h *handed) listenMetrics(address string, anywhere bool) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	switch {
 	case err != nil:
@@ -27,7 +32,7 @@ func openMetrics(address string, anywhere bool) (net.Listener, error) {
 	case !isLoopback(host) && !anywhere:
 		return nil, fmt.Errorf("--metrics %s is not this machine alone: say --anywhere if that is meant", address)
 	}
-	ln, err := net.Listen("tcp", address)
+	ln, err := h.listen(address)
 	return ln, failed(err)
 }
 

@@ -217,13 +217,15 @@ func (a *assembly) front(r *running) error {
 	if front.Level == starttls.None {
 		return nil
 	}
-	certs := a.Certificates
+	certs := pems(a.Certificates)
 	if len(certs) == 0 {
-		certs = a.file.TLS.Certificates
+		certs = append(pems(a.file.TLS.Certificates), acmeFiles(a.file)...)
 	}
 	switch {
+	case a.look && len(a.file.ACME.Certificates) > 0:
+		return nil
 	case len(certs) > 0:
-		r.certs, err = cert.Load(pems(certs)...)
+		r.certs, err = cert.Load(certs...)
 	case a.look:
 		return nil
 	default:

@@ -32,6 +32,7 @@ type service struct {
 	grace  time.Duration
 	routes map[string]*served // by where they listen
 	board  *board
+	acme   *acmeTasks
 	broken chan error     // from a listener that has failed for good
 	left   sync.WaitGroup // of gateways that still have sessions
 }
@@ -83,6 +84,11 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 	if s.grace, err = file.Duration("grace", file.Grace, 30*time.Second); err != nil {
 		return nil, nil, err
 	}
+	if s.acme == nil {
+		if s.acme, err = newACME(file, s.log, look); err != nil {
+			return nil, nil, err
+		}
+	}
 	all, err := assemble(s.std, file, s.log, s.lab, look)
 	if err != nil {
 		return nil, nil, err
@@ -109,6 +115,7 @@ func (s *service) run(ctx context.Context) error {
 	ctx, hide := context.WithCancel(ctx)
 	defer hide()
 	s.board.serve(ctx)
+	s.acme.run(ctx)
 	s.tell(systemd.Ready)
 	succeeded()
 	var watchdog <-chan time.Time
@@ -148,18 +155,23 @@ func (s *service) tell(state string) {
 
 // start begins to serve every route, or none.
 func (s *service) start() error {
+	all, err := systemd.Listeners()
+	if err != nil {
+		return failed(err)
+	}
+	sockets := handed(all)
 	file, routes, err := s.load(false)
 	if err != nil {
 		return err
 	}
-	s.board = newBoard(file)
-	if err := adopt(routes, s.board); err != nil {
-		return failed(err)
-	}
-	if err := s.board.open(file.Metrics.Anywhere); err != nil {
+	sockets.adopt(routes)
+	if s.board, err = newBoard(file, &sockets); err != nil {
 		return err
 	}
-	if err := s.open(routes); err != nil {
+	if err := s.acme.listen(&sockets); err != nil {
+		return failed(err)
+	}
+	if err := errors.Join(sockets.done(), s.open(routes)); err != nil {
 		return failed(err)
 	}
 	s.routes, s.broken = routes, make(chan error, 1)

@@ -17,6 +17,7 @@ type File struct {
 
 	Log     Log     `toml:"log"`
 	TLS     TLS     `toml:"tls"`
+	ACME    ACME    `toml:"acme"`
 	Metrics Metrics `toml:"metrics"`
 	DNS     DNS     `toml:"dns"`
 	Store   Store   `toml:"store"`
@@ -44,6 +45,39 @@ type TLS struct {
 type Certificate struct {
 	Cert string `toml:"cert"`
 	Key  string `toml:"key"` // if empty, it is in the file Cert
+}
+
+// ACME says which certificates are got from a CA, and how (RFC 8555).
+type ACME struct {
+	Directory string   `toml:"directory"` // URL of the CA's. If empty, that of Let's Encrypt.
+	Contact   []string `toml:"contact"`   // "mailto:postmaster@example.org"
+	CA        string   `toml:"ca"`        // file of what is trusted for the directory's HTTPS; if empty, the system's
+	// How names are proved: by HTTP at an address, port 80 from outside; by TLS at an address, port 443 from
+	// outside; or in the DNS, by a program or by dynamic update.
+	Port80       string            `toml:"http"`
+	Port443      string            `toml:"tls-alpn"`
+	DNSHook      string            `toml:"dns-hook"`
+	DNSUpdate    DNSUpdate         `toml:"dns-update"`
+	Certificates []ACMECertificate `toml:"certificate"`
+}
+
+// DNSUpdate is where a zone can be changed (RFC 2136), and with which key (RFC 8945).
+type DNSUpdate struct {
+	Server     string `toml:"server"` // address of the primary, with port
+	Zone       string `toml:"zone"`
+	Key        string `toml:"key"`         // its name
+	SecretFile string `toml:"secret-file"` // has its secret, in base64
+	Algorithm  string `toml:"algorithm"`   // if empty, hmac-sha256
+}
+
+// ACMECertificate is one certificate to be got, for all routes that name none.
+type ACMECertificate struct {
+	Names []string `toml:"names"`
+	Key   string   `toml:"key"` // ecdsa, rsa, or both: two certificates. If empty, ecdsa.
+	// KeyLife is how old a key may become, "8760h", before it is rolled over. If empty, it stays.
+	KeyLife string `toml:"key-life"`
+	// TLSA are the names of the records "3 1 1" that pin the key: "_25._tcp.mx.example.org".
+	TLSA []string `toml:"tlsa"`
 }
 
 // Metrics says where the metrics and the status page are to be seen.

@@ -1,9 +1,17 @@
 package peers
 
 import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"starttls"
+	"starttls/dialect"
 	"starttls/internal/acme"
 	"starttls/test/peers/peer"
 )
@@ -60,5 +68,52 @@ func TestKnotRefusesUpdates(t *testing.T) {
 				t.Error("taken")
 			}
 		})
+	}
+}
+
+// TestCertificateFromACME: the gateway gets its certificates by ACME, serves with a placeholder until it
+// has them, and has both kinds of key.
+func TestCertificateFromACME(t *testing.T) {
+	t.Parallel()
+	pebble := peer.StartPebble(t)
+	dir := t.TempDir()
+	path, config := filepath.Join(dir, "s"), filepath.Join(dir, "starttls.toml")
+	text := fmt.Sprintf(`
+state = %q
+[acme]
+directory = %q
+ca = %q
+http = "127.0.0.1:%s"
+[[acme.certificate]]
+names = ["mail.example.test"]
+key = "both"
+[[route]]
+listen = "smtp+unix:%s"
+`, dir, pebble.Directory, pebble.CAFile, pebble.HTTPPort, path)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all := beginInstances(t, dir, "--config", config)
+	until(t, "listener", func() bool { _, err := os.Stat(path); return err == nil })
+	until(t, "certificates of the CA", func() bool { return strings.Count(all.log(), "certificate obtained") == 2 })
+	for _, suite := range []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256} {
+		until(t, "certificate of the CA in a handshake", func() bool {
+			raw, err := net.Dial("unix", path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn, err := starttls.Client(t.Context(), raw, &dialect.SMTP, &starttls.Config{TLS: &tls.Config{
+				InsecureSkipVerify: true, ServerName: "mail.example.test", MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{suite},
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			leaf := conn.ConnectionState().PeerCertificates[0]
+			return strings.HasPrefix(leaf.Issuer.CommonName, "Pebble") && leaf.VerifyHostname("mail.example.test") == nil
+		})
+	}
+	if strings.Contains(all.log(), "level=ERROR") {
+		t.Errorf("the log:\n%s", all.log())
 	}
 }

@@ -15,16 +15,22 @@ import (
 func buildOther(t T, name, dir string) (path string) {
 	t.Helper()
 	Need(t, "go")
-	mod, err := exec.Command("go", "env", "GOMOD").Output()
-	if err != nil {
-		t.Fatalf("go env: %v", err)
-	}
-	source := filepath.Join(filepath.Dir(string(bytes.TrimSpace(mod))), "test", "peers", "others")
+	source := filepath.Join(moduleDir(t), "test", "peers", "others")
 	path = filepath.Join(dir, name)
 	if out, err := exec.Command("go", "build", "-C", source, "-o", path, "./"+name).CombinedOutput(); err != nil {
 		missing(t, fmt.Sprintf("%s: %v\n%s", name, err, out))
 	}
 	return path
+}
+
+// moduleDir returns the folder of this module.
+func moduleDir(t T) string {
+	t.Helper()
+	mod, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		t.Fatalf("go env: %v", err)
+	}
+	return filepath.Dir(string(bytes.TrimSpace(mod)))
 }
 
 // StartMySQL starts a server, in the clear and in TLS, that has the caching_sha2_password of MySQL 8, and
