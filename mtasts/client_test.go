@@ -49,6 +49,10 @@ func (w *world) fetched(t *testing.T, n int32) {
 }
 
 func TestDiscovery(t *testing.T) {
+	inBubble(t, "S13 record in several strings", func(t *testing.T, w *world) {
+		w.announce(`"v=STSv1; i" "d=9;"`)
+		w.ask(t, Enforce, "9", "")
+	})
 	inBubble(t, "S14 record behind a CNAME", func(t *testing.T, w *world) {
 		w.dns.Remove("_mta-sts.example.com", resolver.TXT)
 		w.dns.Add("_mta-sts.example.com CNAME sts.provider.example")

@@ -123,13 +123,13 @@ func TestFetchAnswers(t *testing.T) {
 
 // TestFetchRequest: what a policy host sees of us.
 func TestFetchRequest(t *testing.T) {
-	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1") // S45: nobody is there
+	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1") // nobody is there
 	var seen atomic.Pointer[http.Request]
 	c := policyHost(t, goodCert(), func(rw http.ResponseWriter, r *http.Request) {
 		seen.Store(r)
 		answer(200, "Content-Type: text/plain")(rw, r)
 	})
-	for range 2 { // S46: the second one is a request like the first
+	for _, row := range []string{"S45 no proxy of the environment", "S46 the second request is like the first"} {
 		seen.Store(nil)
 		if _, err := c.Fetch(t.Context(), domain); err != nil {
 			t.Fatal(err)
@@ -137,7 +137,7 @@ func TestFetchRequest(t *testing.T) {
 		r := seen.Load()
 		if r == nil || r.Method != "GET" || r.Host != "mta-sts.example.com" || r.URL.Path != "/.well-known/mta-sts.txt" ||
 			r.TLS.ServerName != "mta-sts.example.com" || r.ProtoMajor != 2 || r.Header.Get("If-None-Match") != "" {
-			t.Errorf("%+v", r)
+			t.Errorf("%s: %+v", row, r)
 		}
 	}
 }

@@ -96,7 +96,7 @@ func TestRefresh(t *testing.T) {
 	})
 }
 
-// TestRefreshIsSpread: S91. What came together is refreshed little by little, few at a time.
+// TestRefreshIsSpread: what came together is refreshed little by little, few at a time.
 func TestRefreshIsSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const domains = 5000
@@ -122,7 +122,7 @@ func TestRefreshIsSpread(t *testing.T) {
 		told := 0
 		w.Refresh(t.Context(), func(State, int) { told++ })
 		if told < half || most.Load() != 8 {
-			t.Errorf("%d tried of %d and more, %d at once", told, half, most.Load())
+			t.Errorf("S91: %d tried of %d and more, %d at once", told, half, most.Load())
 		}
 	})
 }

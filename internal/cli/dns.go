@@ -11,12 +11,13 @@ import (
 
 // dnsFlags say how names are looked up, the same for every command that does.
 type dnsFlags struct {
-	servers        []string
-	anchors, probe string
+	servers              []string
+	mode, anchors, probe string
 }
 
 func (f *dnsFlags) add(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.servers, "dns-server", nil, "ask the resolver at `ADDRESS`[:PORT], or tls://ADDRESS#NAME; may be said again (default: those of /etc/resolv.conf)")
+	fs.StringVar(&f.mode, "dns-mode", "validate", "validate: by DNSSEC, here; trust-ad: believe resolvers that validate, on this machine or over TLS")
 	fs.StringVar(&f.anchors, "dns-anchors", "", "`FILE` of trust anchors, DS or DNSKEY records (default: the keys of the root)")
 	fs.StringVar(&f.probe, "dns-probe", "org", "a signed `ZONE`, by which it is proved that DNSSEC works")
 }
@@ -29,6 +30,13 @@ type names interface {
 
 // resolver returns what the flags ask for.
 func (f *dnsFlags) resolver() (names, error) {
+	switch f.mode {
+	case "", "validate":
+	case "trust-ad":
+		return &resolver.TrustAD{Servers: f.servers}, nil
+	default:
+		return nil, fmt.Errorf("unknown --dns-mode %q; the modes are validate, trust-ad", f.mode)
+	}
 	v := &resolver.Validator{Servers: f.servers, Probe: f.probe}
 	if f.anchors == "" {
 		return v, nil

@@ -128,7 +128,7 @@ func (a *assembly) exchangers(r *running, c *relay.Config) error {
 		sts.Resolver = labNames(a.lab)
 		c.Dial, c.TLS.RootCAs = a.lab.Dial, a.lab.Roots()
 	} else {
-		dns := dnsFlags{servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors}
+		dns := dnsFlags{mode: a.file.DNS.Mode, servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors}
 		if sts.Resolver, err = dns.resolver(); err != nil {
 			return err
 		}
