@@ -15,7 +15,7 @@ var LDAP = Dialect{
 	Script:   script("u R"),
 	Work:     "\x30\x1c\x02\x01\x01\x60\x17\x02\x01\x03\x04\x09cn=verify\x80\x07verify!",
 	Password: true,
-	Tried:    []string{"slapd and ldapsearch 2.5.13", "OpenSSL 3.0", "GnuTLS 3.7.9"},
+	Tried:    []string{"OpenLDAP 2.5.13 (slapd, ldapsearch)", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:    ldapLimit,
 	Speak:    func(we Side, inside bool) Speech { return speech{&ldap{we: we, inside: inside}, we} },
 }

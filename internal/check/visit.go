@@ -20,7 +20,6 @@ type visit struct {
 	endpoint starttls.Endpoint
 	match    string
 	address  string
-	target   string
 	service  finding.Service
 	honest   *talk // the honest session
 	control  *talk // one that goes the straight road to its end, for comparison

@@ -1,15 +1,13 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,12 +18,13 @@ import (
 )
 
 type checkFlags struct {
-	format, name, explain  string
-	evidence               evidenceFlags
-	standards              []string
-	all, quick             bool
-	budget                 int
-	gap, timeout, patience time.Duration
+	format, output, name, explain string
+	list, vantage, here           string
+	standards                     []string
+	all, quick, resume            bool
+	budget, jobs                  int
+	gap, timeout, patience        time.Duration
+	evidence                      evidenceFlags
 }
 
 func newCheck(std streams) *cobra.Command {
@@ -40,21 +39,26 @@ TARGET is a mail domain, example.org: its MX hosts at all their addresses, DNSSE
 and MTA-STS against what the hosts show, TLS-RPT, and what senders would do with a message
 now. Or it is the URL of a service, in-band or implicit: smtp://mx.example.org,
 imaps://mail.example.org. Add ?match=NAME if the certificate is to be for another name
-than the host.
+than the host. More of them come from --targets FILE, one on a line, - for standard input.
 
 To an address there is one connection at a time and at most --connections of them. No
 account is needed, no mail is delivered. A server that puts us off (421, a tarpit) is
 come back to once, and then reported as not testable, which is not the same as "no TLS".
 
-Exit status: 0 nothing is insufficient; 1 something is; 2 nothing was reached or could be
-tested; 64 wrong usage.`,
+Formats: text; line, one for each target; json, jsonl (one line for each target) and csv;
+html, a page; sarif, junit and nagios for other programs. With --output FILE and --resume
+a run that was stopped, in whatever way, goes on where it was: jsonl alone.
+
+Exit status: 0 nothing is insufficient; 1 something is; 2 a target was not reached, or
+could not be tested; 64 wrong usage. With --format nagios those of its plugins: 0 to 3.`,
 		Example: `  starttls check example.org
   starttls check imap://mail.example.org
   starttls check --lab dane-ee.test
-  starttls check smtp://127.0.0.1:2525 ldap://127.0.0.1:389 --format json
+  starttls check --targets hosts.txt --jobs 50 --quick --format jsonl --output result.jsonl --resume
+  starttls check smtp://mx.example.org --vantage elsewhere.jsonl
   starttls check --explain clear.command-injection`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 && f.explain == "" {
+			if len(args) == 0 && f.list == "" && f.explain == "" {
 				return errors.New("check takes TARGETs, such as example.org or imap://mail.example.org")
 			}
 			return nil
@@ -63,18 +67,29 @@ tested; 64 wrong usage.`,
 			if f.explain != "" {
 				return explain(std.out, f.explain, f.format)
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			return f.run(ctx, std, args)
 		},
 	}
+	f.add(cmd)
+	return cmd
+}
+
+func (f *checkFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	fs.StringVar(&f.format, "format", "text", "text, json")
+	fs.StringVar(&f.format, "format", "text", strings.Join(checkFormats, ", "))
+	fs.StringVar(&f.output, "output", "", "write to `FILE` and not to standard output")
+	fs.BoolVar(&f.resume, "resume", false, "go on with --output FILE: targets that are in it are done")
 	fs.BoolVar(&f.all, "all", false, "show what is as it should be, too")
 	fs.BoolVar(&f.quick, "quick", false, "one connection to each address")
 	fs.StringSliceVar(&f.standards, "standard", []string{"rfc9325"}, "judge by these standards (comma or repeat): "+strings.Join(standardIDs(), ", "))
-	fs.StringVar(&f.explain, "explain", "", "say what finding `ID` means and how to mend it; all lists them")
+	fs.StringVar(&f.explain, "explain", "", "say what finding `ID` means and how to mend it; all lists them, schema is that of json")
+	fs.StringVar(&f.list, "targets", "", "read targets from `FILE`, one on a line")
+	fs.IntVar(&f.jobs, "jobs", 8, "check so many targets at the same time")
+	fs.StringVar(&f.vantage, "vantage", "", "compare with results from elsewhere, or from before: `FILE` of --format jsonl or json")
+	fs.StringVar(&f.here, "here", "", "what this place is called in results, for --vantage elsewhere")
 	fs.StringVar(&f.name, "name", "", "how we call ourselves (default: the host's name)")
 	fs.IntVar(&f.budget, "connections", 20, "at most so many to one address")
 	fs.DurationVar(&f.gap, "gap", 0, "at least so long between two of them")
@@ -82,7 +97,6 @@ tested; 64 wrong usage.`,
 	fs.DurationVar(&f.patience, "patience", 5*time.Second, "how long to wait before we come back to a server that puts us off")
 	f.evidence.add(fs)
 	fs.Lookup("ca").Usage = "authorities that clients and senders trust, PEM `FILE` (default: the system's)"
-	return cmd
 }
 
 func standardIDs() (ids []string) {
@@ -95,6 +109,9 @@ func standardIDs() (ids []string) {
 // explain prints what a finding means, or all of them.
 func explain(w io.Writer, id, format string) error {
 	switch {
+	case id == "schema":
+		fmt.Fprint(w, report.Schema)
+		return nil
 	case id == "all" && format == "markdown":
 		fmt.Fprint(w, finding.Markdown())
 		return nil
@@ -132,84 +149,4 @@ func (f *checkFlags) config() (c check.Config, err error) {
 		c.Roots, err = readRoots(f.evidence.ca)
 	}
 	return c, err
-}
-
-func (f *checkFlags) run(ctx context.Context, std streams, args []string) error {
-	show, err := f.shower(std)
-	if err != nil {
-		return err
-	}
-	var targets []check.Target
-	for _, arg := range args {
-		t, err := check.ParseTarget(arg)
-		if err != nil {
-			return err
-		}
-		targets = append(targets, t)
-	}
-	config, err := f.config()
-	if err != nil {
-		return err
-	}
-	if f.evidence.lab || slices.ContainsFunc(targets, func(t check.Target) bool { return t.Domain != nil }) {
-		e, err := f.evidence.open(nil, slog.New(slog.DiscardHandler))
-		if err != nil {
-			return err
-		}
-		defer e.close()
-		if err := e.prove(ctx); err != nil {
-			fmt.Fprintf(std.err, "starttls: the DNS is not fit, what needs DNSSEC cannot be told: %v\n", err)
-		}
-		if config.Mail = e.gather; e.lab != nil {
-			config.Dial, config.Roots = e.lab.Dial, e.lab.Roots()
-		}
-	}
-	checker := check.New(config)
-	var sum tally
-	for _, t := range targets {
-		r, err := checker.Check(ctx, t)
-		if err != nil {
-			return failed(err)
-		}
-		sum.add(r)
-		if err := show(r); err != nil {
-			return failed(err)
-		}
-	}
-	return sum.status()
-}
-
-// shower returns what writes a result in the format that was asked for.
-func (f *checkFlags) shower(std streams) (func(*finding.Result) error, error) {
-	switch f.format {
-	case "text":
-		text := report.Text{W: std.out, All: f.all}
-		return func(r *finding.Result) error { text.Result(r); return nil }, nil
-	case "json":
-		return func(r *finding.Result) error { return report.JSON(std.out, r) }, nil
-	}
-	return nil, fmt.Errorf("unknown --format %q; the formats are text, json", f.format)
-}
-
-// A tally says what the exit status is.
-type tally struct{ targets, reached, bad int }
-
-func (t *tally) add(r *finding.Result) {
-	t.targets++
-	if r.Reached {
-		t.reached++
-	}
-	if r.Verdict == finding.Insufficient {
-		t.bad++
-	}
-}
-
-func (t *tally) status() error {
-	switch {
-	case t.bad > 0:
-		return failure{statusRefused, fmt.Errorf("%d of %d targets have findings that are insufficient", t.bad, t.targets)}
-	case t.reached < t.targets:
-		return failed(fmt.Errorf("%d of %d targets could not be reached or tested", t.targets-t.reached, t.targets))
-	}
-	return nil
 }

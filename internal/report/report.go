@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"starttls/dialect"
 	"starttls/internal/finding"
 )
 
@@ -71,7 +72,19 @@ func (t Text) Result(r *finding.Result) {
 	if len(r.Findings) > 0 {
 		fmt.Fprintf(t.W, "\n%s as a whole\n", r.Target)
 	}
-	t.findings(r.Findings)
+	t.findings("", r.Findings)
+	t.verdict(r)
+}
+
+// Summary writes a result without its findings, for who has seen them come.
+func (t Text) Summary(r *finding.Result) {
+	if r.Domain != nil {
+		fmt.Fprintf(t.W, "\n%s\n", r.Target)
+		t.domain(r.Domain)
+	}
+	for i := range r.Services {
+		t.head(&r.Services[i])
+	}
 	t.verdict(r)
 }
 
@@ -101,11 +114,17 @@ func senderText(s finding.Sender) string {
 }
 
 func (t Text) service(s *finding.Service) {
-	fmt.Fprintf(t.W, "\n%s at %s: %s", s.URL, s.Address, s.Outcome)
+	t.head(s)
+	t.findings(s.Protocol, s.Findings)
+}
+
+// head writes what a service agreed on.
+func (t Text) head(s *finding.Service) {
+	head := fmt.Sprintf("%s at %s: %s", s.URL, s.Address, s.Outcome)
 	if s.Why != "" {
-		fmt.Fprintf(t.W, ", %s", s.Why)
+		head += ", " + s.Why
 	}
-	fmt.Fprintln(t.W)
+	fmt.Fprintf(t.W, "\n%s\n", finding.Wrap(head, columns, "  "))
 	if s.TLS != nil {
 		t.line("agreed", strings.Join(slices.DeleteFunc([]string{s.TLS.Version, s.TLS.Suite, s.TLS.Group, s.TLS.ALPN}, empty), ", "))
 	}
@@ -116,7 +135,6 @@ func (t Text) service(s *finding.Service) {
 	for _, st := range s.Standards {
 		t.line("standard", fmt.Sprintf("%s (%s): %s", st.Name, st.Edition, st.Verdict))
 	}
-	t.findings(s.Findings)
 }
 
 func empty(s string) bool { return s == "" }
@@ -127,26 +145,36 @@ func (t Text) line(label, text string) {
 }
 
 // findings writes findings, the gravest first, and counts those that are well.
-func (t Text) findings(all []finding.Finding) {
-	all = slices.Clone(all)
-	slices.SortStableFunc(all, func(a, b finding.Finding) int {
-		return slices.Index(finding.Verdicts, b.Verdict) - slices.Index(finding.Verdicts, a.Verdict)
-	})
+func (t Text) findings(protocol string, all []finding.Finding) {
 	hidden := map[finding.Verdict]int{}
-	for _, f := range all {
-		if !t.All && (f.Verdict == finding.Good || f.Verdict == finding.NotApplicable) {
+	for _, f := range byGravity(all) {
+		if !t.Shows(f) {
 			hidden[f.Verdict]++
 			continue
 		}
-		t.Finding(f)
+		t.Finding(protocol, f)
 	}
 	if n := hidden[finding.Good]; n > 0 {
 		fmt.Fprintf(t.W, "  %s %d more are as they should be\n", t.Mark(finding.Good), n)
 	}
 }
 
-// Finding writes one finding.
-func (t Text) Finding(f finding.Finding) {
+// byGravity returns findings, the gravest first.
+func byGravity(all []finding.Finding) []finding.Finding {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b finding.Finding) int {
+		return slices.Index(finding.Verdicts, b.Verdict) - slices.Index(finding.Verdicts, a.Verdict)
+	})
+	return all
+}
+
+// Shows reports whether a finding is written, and not only counted.
+func (t Text) Shows(f finding.Finding) bool {
+	return t.All || f.Verdict != finding.Good && f.Verdict != finding.NotApplicable
+}
+
+// Finding writes one finding about a service of a protocol, and what to change in the servers of it.
+func (t Text) Finding(protocol string, f finding.Finding) {
 	title := f.Title
 	if f.Verdict == finding.Insufficient || f.Verdict == finding.PhaseOut {
 		title = "not so: " + title
@@ -159,10 +187,27 @@ func (t Text) Finding(f finding.Finding) {
 		fmt.Fprintf(t.W, "        seen: %s\n", finding.Wrap(f.Evidence, columns-14, "              "))
 	}
 	if e, ok := finding.ByID(f.ID); ok && f.Verdict.Bad() {
-		for _, m := range e.Mend {
+		for _, m := range mends(e, protocol) {
 			fmt.Fprintf(t.W, "        %-10s %s\n", m.Server, finding.Wrap(m.Line, columns-19, strings.Repeat(" ", 19)))
 		}
 	}
+}
+
+// mends returns what to change in the servers that are known to speak the protocol, or all there is.
+func mends(e finding.Entry, protocol string) []finding.Mend {
+	var some []finding.Mend
+	for _, d := range dialect.All {
+		for _, m := range e.Mend {
+			spoken := func(peer string) bool { return strings.HasPrefix(peer, m.Server+" ") }
+			if d.Name == protocol && slices.ContainsFunc(d.Tried, spoken) {
+				some = append(some, m)
+			}
+		}
+	}
+	if some == nil {
+		return e.Mend
+	}
+	return some
 }
 
 // verdict writes the last line.
@@ -177,9 +222,9 @@ func (t Text) verdict(r *finding.Result) {
 			words = append(words, fmt.Sprintf("%d %s", counts[v], v))
 		}
 	}
-	fmt.Fprintf(t.W, "\n%s: %s in %.1f s", r.Target, r.Verdict, r.Seconds)
+	last := fmt.Sprintf("%s: %s in %.1f s", r.Target, verdictOf(r), r.Seconds)
 	if len(words) > 0 {
-		fmt.Fprintf(t.W, " (%s)", strings.Join(words, ", "))
+		last += " (" + strings.Join(words, ", ") + ")"
 	}
-	fmt.Fprintln(t.W)
+	fmt.Fprintf(t.W, "\n%s\n", finding.Wrap(last, columns, "  "))
 }

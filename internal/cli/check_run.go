@@ -1,0 +1,214 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+
+	"starttls/internal/check"
+	"starttls/internal/finding"
+)
+
+// run checks all targets.
+func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err error) {
+	config, err := f.config()
+	if err != nil {
+		return err
+	}
+	if f.jobs < 1 {
+		return fmt.Errorf("--jobs %d: meant is 1 or more", f.jobs)
+	}
+	for _, arg := range args { // a mistake on the command line is told before anything is asked
+		if _, err := check.ParseTarget(arg); err != nil {
+			return err
+		}
+	}
+	targets, size, err := f.targets(std, args)
+	if err != nil {
+		return err
+	}
+	defer targets.Close()
+	e, err := f.evidence.open(nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer e.close()
+	if config.Mail = e.gather; e.lab != nil {
+		config.Dial, config.Roots = e.lab.Dial, e.lab.Roots()
+	}
+	out, err := f.open(std, size == 1)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.close()) }()
+	others, err := f.others()
+	if err != nil {
+		return err
+	}
+	progress := newProgress(std.err, size)
+	config.Tell = func(target string, s *finding.Service, found finding.Finding) {
+		out.live(s, found)
+	}
+	run := checkRun{
+		checker: check.New(config), names: e.names, std: std, out: out, progress: progress, others: others, here: f.here,
+		work: make(chan check.Target),
+	}
+	err = run.all(ctx, targets, f.jobs)
+	progress.end()
+	if err != nil {
+		return failed(err)
+	}
+	return out.status(run.sum)
+}
+
+// targets returns all targets, one on a line, and how many there are if that is known.
+func (f *checkFlags) targets(std streams, args []string) (r io.ReadCloser, size int, err error) {
+	given := strings.NewReader(strings.Join(append(args, ""), "\n"))
+	switch f.list {
+	case "":
+		return io.NopCloser(given), len(args), nil
+	case "-":
+		return io.NopCloser(io.MultiReader(given, std.in)), 0, nil
+	}
+	file, err := os.Open(f.list)
+	if err != nil {
+		return nil, 0, failed(fmt.Errorf("--targets: %w", err))
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(given, file), file}, 0, nil
+}
+
+// A checkRun is one run over all targets.
+type checkRun struct {
+	checker  *check.Checker
+	names    names
+	std      streams
+	out      *checkOutput
+	progress *progress
+	others   check.Vantage
+	here     string
+	work     chan check.Target
+	proved   sync.Once
+
+	mu  sync.Mutex
+	sum tally
+	err error // of writing
+}
+
+// all has jobs workers check the targets, and writes results as they come.
+func (r *checkRun) all(ctx context.Context, targets io.Reader, jobs int) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var workers sync.WaitGroup
+	for range jobs {
+		workers.Go(func() {
+			for t := range r.work {
+				if !r.one(ctx, t) {
+					cancel()
+				}
+			}
+		})
+	}
+	err := r.feed(ctx, targets)
+	close(r.work)
+	workers.Wait()
+	if r.err != nil {
+		return r.err
+	}
+	return errors.Join(err, context.Cause(ctx))
+}
+
+// feed hands out the targets. Blank lines, and those that begin with #, are none.
+func (r *checkRun) feed(ctx context.Context, targets io.Reader) error {
+	lines := bufio.NewScanner(targets)
+	for n := 1; lines.Scan(); n++ {
+		text := strings.TrimSpace(lines.Text())
+		if text == "" || strings.HasPrefix(text, "#") || r.out.has(text) {
+			continue
+		}
+		t, err := check.ParseTarget(text)
+		if err != nil {
+			fmt.Fprintf(r.std.err, "starttls: target %d is left out: %v\n", n, err)
+			r.mu.Lock()
+			r.sum.wrong++
+			r.mu.Unlock()
+			continue
+		}
+		select {
+		case r.work <- t:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return lines.Err()
+}
+
+// one checks one target and reports whether to go on.
+func (r *checkRun) one(ctx context.Context, t check.Target) bool {
+	if t.Domain != nil {
+		r.proved.Do(func() { r.prove(ctx) })
+	}
+	result, err := r.checker.Check(ctx, t)
+	if err != nil {
+		return false
+	}
+	if r.others != nil {
+		r.others.Compare(result)
+	}
+	result.Vantage = r.here
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sum.add(result)
+	r.progress.done(result)
+	if r.err == nil {
+		r.err = r.out.result(result)
+	}
+	return r.err == nil
+}
+
+// prove finds out whether DNSSEC works here.
+func (r *checkRun) prove(ctx context.Context) {
+	if err := r.names.Check(ctx); err != nil && ctx.Err() == nil {
+		fmt.Fprintf(r.std.err, "starttls: the DNS is not fit, what needs DNSSEC cannot be told: %v\n", err)
+	}
+}
+
+// A tally says what the exit status is.
+type tally struct{ targets, reached, bad, wrong int }
+
+func (t *tally) add(r *finding.Result) {
+	t.targets++
+	if r.Reached {
+		t.reached++
+	}
+	if r.Verdict == finding.Insufficient {
+		t.bad++
+	}
+}
+
+// orElse is what is wrong in words, for a status that is told otherwise.
+func (t tally) orElse() error {
+	if err := t.status(); err != nil {
+		return err
+	}
+	return fmt.Errorf("%d of %d targets have findings to look at", t.targets, t.targets)
+}
+
+// status is 0 only if every target was reached and nothing is insufficient.
+func (t tally) status() error {
+	switch {
+	case t.bad > 0:
+		return failure{statusRefused, fmt.Errorf("%d of %d targets have findings that are insufficient", t.bad, t.targets)}
+	case t.reached < t.targets || t.wrong > 0:
+		return failed(fmt.Errorf("%d of %d targets could not be reached or tested", t.targets-t.reached+t.wrong, t.targets+t.wrong))
+	}
+	return nil
+}
