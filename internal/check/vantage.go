@@ -60,7 +60,9 @@ func (v Vantage) Compare(r *finding.Result) {
 }
 
 func (there elsewhere) compare(l *ledger, here *finding.Service) {
-	offers := func(s *finding.Service) bool { return s.Outcome == finding.Tested && (s.Clear == nil || s.Clear.Offer != "unsaid") }
+	offers := func(s *finding.Service) bool {
+		return s.Outcome == finding.Tested && (s.Clear == nil || s.Clear.Offer != "unsaid")
+	}
 	if offers(&there.service) && !offers(here) {
 		l.signed("strip.capability-removed", fmt.Sprintf("%s: the offer is %q and it was tested; here: %s", there.from, offerOf(&there.service), offerOf(here)))
 	}

@@ -16,9 +16,9 @@ func hashOf(text string) uint64 {
 	return h.Sum64()
 }
 
-// A progress tells how far a long run is, on standard error: a status line on a terminal, a plain line now
+// A checkProgress tells how far a long run is, on standard error: a status line on a terminal, a plain line now
 // and then elsewhere. A run of one target has none.
-type progress struct {
+type checkProgress struct {
 	w        io.Writer
 	every    time.Duration // between two lines
 	terminal bool
@@ -31,8 +31,8 @@ type progress struct {
 	told time.Time
 }
 
-func newProgress(w io.Writer, total int) *progress {
-	p := &progress{w: w, total: total, from: time.Now(), terminal: isTerminal(w), every: 30 * time.Second}
+func newCheckProgress(w io.Writer, total int) *checkProgress {
+	p := &checkProgress{w: w, total: total, from: time.Now(), terminal: isTerminal(w), every: 30 * time.Second}
 	if p.terminal {
 		p.every = 200 * time.Millisecond
 	}
@@ -41,7 +41,7 @@ func newProgress(w io.Writer, total int) *progress {
 }
 
 // done counts a target.
-func (p *progress) done(r *finding.Result) {
+func (p *checkProgress) done(r *finding.Result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.n++
@@ -60,7 +60,7 @@ func (p *progress) done(r *finding.Result) {
 	fmt.Fprintf(p.w, "starttls: %s\n", text)
 }
 
-func (p *progress) sum() string {
+func (p *checkProgress) sum() string {
 	took := time.Since(p.from)
 	of, left := "", ""
 	if p.total > 0 {
@@ -72,7 +72,7 @@ func (p *progress) sum() string {
 }
 
 // end takes the status line away.
-func (p *progress) end() {
+func (p *checkProgress) end() {
 	if p.terminal && p.total != 1 {
 		fmt.Fprint(p.w, "\r\x1b[K")
 	}

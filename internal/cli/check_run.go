@@ -51,7 +51,7 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err e
 	if err != nil {
 		return err
 	}
-	progress := newProgress(std.err, size)
+	progress := newCheckProgress(std.err, size)
 	config.Tell = func(target string, s *finding.Service, found finding.Finding) {
 		out.live(s, found)
 	}
@@ -92,7 +92,7 @@ type checkRun struct {
 	names    names
 	std      streams
 	out      *checkOutput
-	progress *progress
+	progress *checkProgress
 	others   check.Vantage
 	here     string
 	work     chan check.Target
