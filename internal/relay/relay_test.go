@@ -42,6 +42,8 @@ func (l *lines) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
+func logTo(l *lines) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
 func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -63,7 +65,7 @@ func newBench(t *testing.T, d *dialect.Dialect, change func(*Config)) *bench {
 			b.alarms = append(b.alarms, a)
 			b.mu.Unlock()
 		},
-		Log: slog.New(slog.NewTextHandler(b.log, nil)),
+		Log: logTo(b.log),
 	}
 	if change != nil {
 		change(&c)
