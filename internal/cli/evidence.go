@@ -21,6 +21,7 @@ type evidenceFlags struct {
 	ca      string
 	private bool
 	lab     bool
+	within  *lab.Lab // one that is open already, and stays so
 }
 
 func (f *evidenceFlags) add(fs *pflag.FlagSet) {
@@ -36,6 +37,7 @@ type evidence struct {
 	sts    *mtasts.Client
 	gather *policy.Gatherer
 	lab    *lab.Lab // nil outside of it
+	own    *lab.Lab // the same, if it is to be closed
 	log    *slog.Logger
 	fit    atomic.Bool // the last proof of the DNS succeeded
 }
@@ -43,9 +45,14 @@ type evidence struct {
 // open opens what the flags name. Policies are kept in cache. Close ends it.
 func (f *evidenceFlags) open(cache mtasts.Cache, log *slog.Logger) (e *evidence, err error) {
 	e = &evidence{sts: &mtasts.Client{Cache: cache}, log: log}
-	if f.lab {
-		err = e.openLab()
-	} else {
+	switch {
+	case f.within != nil:
+		e.in(f.within)
+	case f.lab:
+		if e.own, err = startLab(); err == nil {
+			e.in(e.own)
+		}
+	default:
 		err = f.openWorld(e)
 	}
 	if err != nil {
@@ -69,14 +76,10 @@ func (f *evidenceFlags) openWorld(e *evidence) (err error) {
 	return err
 }
 
-func (e *evidence) openLab() error {
-	l, err := startLab()
-	if err != nil {
-		return err
-	}
+// in looks at a lab.
+func (e *evidence) in(l *lab.Lab) {
 	e.lab, e.names = l, labNames(l)
 	labPolicies(e.sts, l)
-	return nil
 }
 
 // dial connects to a mail host.
@@ -91,8 +94,8 @@ func anyAddress(netip.Addr) bool { return true }
 
 // close ends what open has begun.
 func (e *evidence) close() {
-	if e.lab != nil {
-		e.lab.Close()
+	if e.own != nil {
+		e.own.Close()
 	}
 }
 

@@ -21,7 +21,9 @@ type gatewayFlags struct {
 	certs, keys          []string
 	backends             []string // NAME=URL
 	allow                []string
+	alarm, collector     string
 	dns                  dnsFlags
+	store                string
 	lab                  bool
 	ca, state, name      string
 	minVersion           string
@@ -147,6 +149,9 @@ end within --grace; a second one stops at once.`,
 	fs.StringArrayVar(&f.keys, "key", nil, "its key, PEM `FILE` (default: in the --cert file)")
 	fs.StringArrayVar(&f.backends, "backend", nil, "`NAME=URL`: another backend, for clients that ask for NAME; again for more")
 	fs.StringArrayVar(&f.allow, "allow", nil, "`NETWORK` that may hand mail in for mx:, besides this machine; again for more")
+	fs.StringVar(&f.alarm, "alarm", "", "tell of alarms of mx: at `URL`, or by command:COMMAND; JSON")
+	fs.StringVar(&f.collector, "tlsrpt-socket", "", "hand the sessions of mx: to the collector of a tlsrpt-reporter at the socket `PATH`")
+	fs.StringVar(&f.store, "store", "", "keep what mx: learns at `URL`, sqlite:PATH or postgres://USER@HOST/DATABASE (default: a file in the state folder)")
 	f.dns.add(fs)
 	fs.BoolVar(&f.lab, "lab", false, "mx: is the built-in lab and not the Internet, see \"starttls lab --list\"")
 	fs.StringVar(&f.ca, "ca", "", "trust these certificates for the backend, PEM `FILE` (default: the system's)")
@@ -200,7 +205,7 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 	route := config.Route{
 		Name: f.name, Listen: args[0], Certificates: certs, CA: f.ca, MinVersion: f.minVersion,
 		Timeout: f.timeout.String(), Idle: f.idle.String(), MaxConns: f.maxConns, MaxPerAddr: f.maxPerAddr,
-		Backends: make(map[string]string), Allow: f.allow,
+		Backends: make(map[string]string), Allow: f.allow, Alarm: f.alarm, Collector: f.collector,
 	}
 	if len(args) == 2 {
 		route.Backend = args[1]
@@ -220,6 +225,7 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 		Log:     config.Log{Level: f.logLevel, Format: f.logFormat},
 		Metrics: config.Metrics{Listen: f.metrics, Anywhere: f.anywhere},
 		DNS:     config.DNS{Servers: f.dns.servers, Anchors: f.dns.anchors},
+		Store:   config.Store{URL: f.store},
 	}, nil
 }
 

@@ -1,9 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -20,7 +20,6 @@ import (
 	"starttls/dialect"
 	"starttls/internal/policy"
 	"starttls/internal/relay"
-	"starttls/mtasts"
 )
 
 // backendMX is how a backend begins that is the servers of each recipient's domain.
@@ -39,107 +38,87 @@ func (a *assembly) relayed(r *running) (err error) {
 	if r.Dialect != &dialect.SMTP && r.Dialect != &dialect.LMTP {
 		return fmt.Errorf("%s in front: mail comes by smtp:// or lmtp://", r.Dialect.Name)
 	}
-	c := &relay.Config{Name: a.Name, Dialect: r.Dialect, Log: a.log, MaxConns: a.MaxConns, MaxPerAddr: a.MaxPerAddr}
-	if c.TLS, err = a.trusted(); err != nil {
-		return err
+	o := &outbound{log: a.log}
+	o.Config = relay.Config{Name: a.Name, Dialect: r.Dialect, Log: a.log, MaxConns: a.MaxConns, MaxPerAddr: a.MaxPerAddr}
+	o.TLS = &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+	if a.CA != "" {
+		if o.TLS.RootCAs, err = readRoots(a.CA); err != nil {
+			return err
+		}
 	}
 	if strings.HasPrefix(a.Backend, backendMX) {
-		err = a.exchangers(r, c)
+		err = a.exchangers(r, o)
 	} else {
-		err = a.smarthost(r, c)
+		err = a.smarthost(r, o)
 	}
 	if err != nil {
 		return err
 	}
-	r.relay = c
+	r.outbound = o
 	return nil
 }
 
 // admit reads who may hand mail in, and tells of what a listener for mail that is passed on does not do.
-func (a *assembly) admit(r *running) error {
+func (a *assembly) admit(r *running) (err error) {
 	switch {
-	case r.relay == nil && len(a.Allow) > 0:
-		return fmt.Errorf("it is for backends that pass mail on, %s among them", backendMX)
-	case r.relay == nil:
+	case r.outbound == nil && len(a.Allow)+len(a.Alarm)+len(a.Collector) > 0:
+		return fmt.Errorf("allow, alarm and tlsrpt-socket are for backends that pass mail on, such as %s", backendMX)
+	case r.outbound == nil:
 		return nil
 	case len(r.Front.Proxies) > 0 || r.Front.Detect > 0 || len(a.Backends) > 0:
 		return fmt.Errorf("proxy=, detect= and further backends are not for the backend %s", a.Backend)
+	}
+	r.outbound.socket = a.Collector
+	if a.Alarm != "" {
+		if r.outbound.hook, err = parseHook(a.Alarm, a.log); err != nil {
+			return err
+		}
 	}
 	for _, word := range a.Allow {
 		p, err := netip.ParsePrefix(word)
 		if err != nil {
 			return fmt.Errorf("%q: meant is a network, such as 192.0.2.0/24 or 2001:db8::/32", word)
 		}
-		r.relay.Allow = append(r.relay.Allow, p.Masked())
+		r.outbound.Allow = append(r.outbound.Allow, p.Masked())
 	}
 	return nil
 }
 
-// trusted is what handshakes with next hops have in common.
-func (a *assembly) trusted() (*tls.Config, error) {
-	config := &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(0)}
-	if a.CA == "" {
-		return config, nil
-	}
-	pem, err := os.ReadFile(a.CA)
-	if err != nil {
-		return nil, failed(fmt.Errorf("--ca: %w", err))
-	}
-	config.RootCAs = x509.NewCertPool()
-	if !config.RootCAs.AppendCertsFromPEM(pem) {
-		return nil, failed(fmt.Errorf("--ca: no certificate in %s", a.CA))
-	}
-	return config, nil
-}
-
 // exchangers sends each message to the servers of its recipients' domains.
-func (a *assembly) exchangers(r *running, c *relay.Config) error {
+func (a *assembly) exchangers(r *running, o *outbound) error {
 	rest, query, _ := strings.Cut(strings.TrimPrefix(a.Backend, backendMX), "?")
 	options, err := url.ParseQuery(query)
 	if err != nil || rest != "" {
 		return fmt.Errorf("%s: meant is mx:?tls=auto", a.Backend)
 	}
-	level := starttls.Auto
-	p := &relay.Planner{}
-	for key, values := range options {
-		switch word := values[0]; key {
-		case "tls":
-			if level, err = starttls.ParseLevel(word); err != nil {
-				return err
-			}
-		case "stripped":
-			switch word {
-			case "delay":
-			case "deliver":
-				p.Options.Stripped = policy.Deliver
-			default:
-				return fmt.Errorf("stripped=%s: meant is delay or deliver", word)
-			}
-		default:
+	for key := range options {
+		if key != "tls" && key != "stripped" {
 			return fmt.Errorf("%s: unknown option %q; the options here are tls, stripped", a.Backend, key)
 		}
 	}
-	p.Options.Default = &policy.Override{Level: level}
+	level, err := starttls.ParseLevel(cmp.Or(options.Get("tls"), starttls.Auto.String()))
+	if err != nil {
+		return err
+	}
+	plans, err := planOptions(level, options.Get("stripped"))
+	if err != nil {
+		return err
+	}
+	o.planner = &relay.Planner{Options: plans}
+	o.evidence = evidenceFlags{dns: dnsFlags{mode: a.file.DNS.Mode, servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors}, ca: a.CA, within: a.lab}
+	o.store = storeFlags{url: a.file.Store.URL, state: cmp.Or(a.file.State, defaultState())}
+	if _, err := o.evidence.dns.resolver(); err != nil {
+		return err
+	}
 	r.back = "the servers of each recipient's domain (tls=" + level.String() + ")"
-	sts := &mtasts.Client{}
 	if a.lab != nil {
 		r.back += ", in the lab"
-		labPolicies(sts, a.lab)
-		sts.Resolver = labNames(a.lab)
-		c.Dial, c.TLS.RootCAs = a.lab.Dial, a.lab.Roots()
-	} else {
-		dns := dnsFlags{mode: a.file.DNS.Mode, servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors}
-		if sts.Resolver, err = dns.resolver(); err != nil {
-			return err
-		}
 	}
-	p.Gatherer = &policy.Gatherer{Resolver: sts.Resolver, STS: sts}
-	c.Plan, c.Again, c.Remember = p.Plan, p.Again, p.Remember
 	return nil
 }
 
 // smarthost sends all messages to one server, and logs in there.
-func (a *assembly) smarthost(r *running, c *relay.Config) error {
+func (a *assembly) smarthost(r *running, o *outbound) error {
 	e, err := starttls.ParseEndpoint(a.Backend, "tls", "match", "auth", "secret", "mech")
 	if err != nil {
 		return err
@@ -162,7 +141,7 @@ func (a *assembly) smarthost(r *running, c *relay.Config) error {
 	if name := e.Options.Get("match"); name != "" {
 		demand.Names = []string{name}
 	}
-	if c.Auth, err = loginOf(e.Options); err != nil {
+	if o.Auth, err = loginOf(e.Options); err != nil {
 		return err
 	}
 	_, port, _ := net.SplitHostPort(e.Address)
@@ -170,9 +149,9 @@ func (a *assembly) smarthost(r *running, c *relay.Config) error {
 	if err != nil {
 		return err
 	}
-	c.Implicit, c.Next = e.Implicit, "["+e.Host+"]:"+port
-	c.Plan = relay.Smarthost(e.Host, uint16(number), demand)
-	r.back = fmt.Sprintf("%s as %s (tls=%s)", e, c.Auth.User, demand.Level)
+	o.Implicit, o.Next = e.Implicit, "["+e.Host+"]:"+port
+	o.Plan = relay.Smarthost(e.Host, uint16(number), demand)
+	r.back = fmt.Sprintf("%s as %s (tls=%s)", e, o.Auth.User, demand.Level)
 	return nil
 }
 

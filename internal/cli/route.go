@@ -24,13 +24,13 @@ import (
 // A running route is what the configuration asks for, ready to be served.
 type running struct {
 	gateway.Route
-	listen starttls.Endpoint
-	back   string   // for people
-	others []string // further backends, for people
-	certs  *cert.Store
-	made   bool          // the self-signed certificate is new
-	self   bool          // the certificate is self-signed by us
-	relay  *relay.Config // what passes mail on, nil if the gateway itself serves
+	listen   starttls.Endpoint
+	back     string   // for people
+	others   []string // further backends, for people
+	certs    *cert.Store
+	made     bool      // the self-signed certificate is new
+	self     bool      // the certificate is self-signed by us
+	outbound *outbound // what passes mail on, nil if the gateway itself serves
 }
 
 // A server serves the clients of a listener.
@@ -40,14 +40,12 @@ type server interface {
 	Drain(ctx context.Context) (broken int)
 }
 
-// server returns a new one for the route.
-func (r *running) server() server {
-	if r.relay == nil {
+// server returns a new one for the route, with a board to show it on.
+func (r *running) server(b *board) server {
+	if r.outbound == nil {
 		return gateway.New(r.Route)
 	}
-	c := *r.relay
-	c.Front = relay.Front{Level: r.Front.Level, Implicit: r.Front.Implicit, TLS: r.Front.TLS}
-	return relay.New(c)
+	return r.outbound.open(r.Name, relay.Front{Level: r.Front.Level, Implicit: r.Front.Implicit, TLS: r.Front.TLS}, b)
 }
 
 // newLogger returns the log that is asked for.

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 //	status N PROGRAM ARG...    runs it, which must end with N
 //	background NAME ARG...     runs "starttls ARG..." in the background
 //	serve NAME ARG...          the same for one that listens; $NAME is where
-//	stop NAME                  ends that by SIGTERM; NAME.out and NAME.err are what it has said
+//	end NAME                   ends that by SIGTERM; NAME.out and NAME.err are what it has said
 //	await PATTERN FILE         waits for a line with the text
 //	json FILE KEY...           every line is an object, and one has all the keys
 //	fetch FILE PATH            gets PATH from where the status page is by FILE, into standard output
@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": exits, "background": background, "serve": serve, "stop": stop, "await": await, "json": isJSON, "certificate": certificate, "fetch": fetch,
+			"status": exits, "background": background, "serve": serve, "end": end, "await": await, "json": isJSON, "certificate": certificate, "fetch": fetch,
 		},
 	})
 }
@@ -127,7 +127,7 @@ func lookPath(ts *testscript.TestScript, program string) (string, error) {
 	return "", exec.ErrNotFound
 }
 
-func stop(ts *testscript.TestScript, _ bool, args []string) {
+func end(ts *testscript.TestScript, _ bool, args []string) {
 	running := ts.Value(servicesKey{}).(services)
 	cmd := running[args[0]]
 	delete(running, args[0])

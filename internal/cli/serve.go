@@ -220,7 +220,7 @@ func (s *service) open(routes map[string]*served) error {
 func (s *service) begin(r *served) {
 	s.board.watch(r)
 	accepting, stop := context.WithCancel(context.Background())
-	r.server, r.stop, r.stopped = r.running.server(), stop, make(chan struct{})
+	r.server, r.stop, r.stopped = r.running.server(s.board), stop, make(chan struct{})
 	go func() {
 		defer close(r.stopped)
 		if err := r.server.Serve(accepting, r.ln); err != nil {

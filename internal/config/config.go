@@ -113,6 +113,10 @@ type Route struct {
 
 	// Allow are the networks that may hand mail in for backends that pass it on, besides this machine.
 	Allow []string `toml:"allow"`
+	// Alarm is told of alarms there: an URL, or "command:COMMAND". If empty, the log and the page are all.
+	Alarm string `toml:"alarm"`
+	// Collector is the socket of a tlsrpt-reporter's collector, which is told of each session there.
+	Collector string `toml:"tlsrpt-socket"`
 
 	Timeout    string `toml:"timeout"` // if empty, one minute, five where TLS is optional
 	Idle       string `toml:"idle"`    // if empty, twelve hours

@@ -63,21 +63,37 @@ func kindOf(err error) string {
 	return "broken"
 }
 
-// log writes the line of a delivery, for those recipients that one reply is for.
+// A Delivery is how it ended with one next hop, for those recipients that one answer is for.
+type Delivery struct {
+	Outcome    string // "sent", "deferred" or "refused"
+	Recipients int
+	// Level and Source are of the host that was reached last, if one was; TLS is what the session was worth.
+	Level  starttls.Level
+	Source policy.Source
+	TLS    string
+	Took   time.Duration
+}
+
+// log tells how a delivery ended.
 func (d *delivery) log(rcpts []*recipient, r reply) {
+	e := Delivery{Outcome: r.outcome(), Recipients: len(rcpts), Took: time.Since(d.began)}
 	attrs := []slog.Attr{
-		slog.String("id", d.id), slog.String("domain", d.next), slog.Int("recipients", len(rcpts)), slog.String("outcome", r.outcome()),
+		slog.String("id", d.id), slog.String("domain", d.next), slog.Int("recipients", e.Recipients), slog.String("outcome", e.Outcome),
 	}
 	if h := d.hop; h != nil {
+		e.Level, e.Source, e.TLS = h.attempt.Level, h.attempt.Source, h.word
 		attrs = append(attrs, slog.String("mx", h.attempt.Host), slog.String("addr", h.addr.String()),
-			slog.String("level", h.attempt.Level.String()), slog.String("source", string(h.attempt.Source)), slog.String("tls", h.word))
+			slog.String("level", e.Level.String()), slog.String("source", string(e.Source)), slog.String("tls", e.TLS))
 	}
-	attrs = append(attrs, slog.String("reply", r.String()), slog.Duration("took", time.Since(d.began).Round(time.Millisecond)))
+	attrs = append(attrs, slog.String("reply", r.String()), slog.Duration("took", e.Took.Round(time.Millisecond)))
 	level := slog.LevelInfo
 	if !r.ok() {
 		level = slog.LevelWarn
 	}
 	d.relay.Log.LogAttrs(context.Background(), level, "delivery", attrs...)
+	if d.relay.Delivered != nil {
+		d.relay.Delivered(e)
+	}
 }
 
 // outcome is what a reply means for a message.

@@ -76,6 +76,7 @@ func (h *Hook) tell(ctx context.Context, a Alarm) error {
 	if err != nil {
 		return err
 	}
+	body = append(body, '\n')
 	if h.Command != "" {
 		cmd := exec.CommandContext(ctx, "sh", "-c", h.Command)
 		cmd.Stdin, cmd.Env = bytes.NewReader(body), append(os.Environ(), "ALARM="+a.Kind)

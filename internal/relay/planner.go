@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"starttls"
 	"starttls/internal/policy"
 )
 
@@ -14,6 +15,9 @@ type Planner struct {
 	Gatherer *policy.Gatherer
 	// Options are the operator's; what a message wishes goes with each plan.
 	Options policy.Options
+	// Fit reports whether DNSSEC works by way of our servers. Without it, where the operator demands DANE of
+	// everybody, all mail waits. If nil, it does.
+	Fit func() bool
 	// MaxKept is how many destinations are kept. If zero, 10,000.
 	MaxKept int
 
@@ -36,6 +40,9 @@ func (p *Planner) Plan(ctx context.Context, next string, m Message) *policy.Plan
 	d, err := policy.ParseDestination(next)
 	if err != nil {
 		return refusing(next, 501, "5.1.3", "the destination is no domain: "+err.Error())
+	}
+	if o := p.Options.Default; o != nil && o.Level == starttls.DaneOnly && p.Fit != nil && !p.Fit() {
+		return refusing(next, 451, "4.3.5", "DANE is demanded, and DNSSEC does not work by way of the DNS servers that we ask")
 	}
 	file := p.dossier(ctx, d)
 	select {

@@ -107,6 +107,20 @@ func TestPlannerRefusesNonsense(t *testing.T) {
 	}
 }
 
+// TestPlannerUnfit: DANE that is demanded of all is not to be had without DNSSEC.
+func TestPlannerUnfit(t *testing.T) {
+	fit := false
+	p := &Planner{Gatherer: &policy.Gatherer{Resolver: &counting{}}, Fit: func() bool { return fit }}
+	p.Options.Default = &policy.Override{Level: starttls.DaneOnly}
+	if r := p.Plan(t.Context(), "example.org", Message{}).Refusal; r == nil || r.Code != 451 || r.Enhanced != "4.3.5" {
+		t.Errorf("%+v", r)
+	}
+	fit = true
+	if r := p.Plan(t.Context(), "example.org", Message{}).Refusal; r == nil || r.Enhanced != "4.7.5" {
+		t.Errorf("%+v", r)
+	}
+}
+
 // hanging is a resolver without answers.
 type hanging struct{}
 

@@ -61,6 +61,8 @@ type Config struct {
 	// Alarm is told when what was proved of a host is contradicted by what it gives. It must not block. If
 	// nil, the log alone tells.
 	Alarm func(Alarm)
+	// Delivered is told how each delivery ended. It must not block. If nil, nobody is.
+	Delivered func(Delivery)
 	// TLS is what a handshake with a next hop has besides what its attempt demands: authorities to trust,
 	// a cache of sessions. If nil, nothing.
 	TLS *tls.Config

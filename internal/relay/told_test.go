@@ -91,7 +91,7 @@ func TestHook(t *testing.T) {
 			t.Errorf("told %+v, want %s", got, want)
 		}
 	}
-	if text, _ := os.ReadFile(file); strings.Count(string(text), "}stripped\n") != 2 {
+	if text, _ := os.ReadFile(file); strings.Count(string(text), "}\nstripped\n") != 2 {
 		t.Errorf("the command was given %s", text)
 	}
 	for !strings.Contains(log.String(), "answered 500") {
