@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -17,12 +18,14 @@ import (
 	"starttls"
 	"starttls/internal/lab"
 	"starttls/internal/policy"
+	"starttls/internal/store"
 	"starttls/mtasts"
 )
 
 // policyFlags are the flags of "policy DOMAIN".
 type policyFlags struct {
 	evidence        evidenceFlags
+	store           storeFlags
 	level, format   string
 	name            string
 	live            bool
@@ -82,6 +85,8 @@ usage.`,
 	fs.StringVar(&f.name, "name", "", "how we call ourselves, with --live (default: the host's name)")
 	fs.IntVar(&f.parallel, "parallel", 8, "so many domains at the same time")
 	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "for each question to the DNS, and for each session; thrice that for all that is asked of a domain")
+	fs.StringVar(&f.store.state, "state", "", "look into the state `FOLDER` of a program that runs: its MTA-STS policies, and what it saw of hosts (default: nothing was seen before)")
+	fs.StringVar(&f.store.url, "store", "", "the same, by its `URL`, sqlite:PATH or postgres://USER@HOST/DATABASE")
 	f.evidence.add(fs)
 	return cmd
 }
@@ -108,12 +113,17 @@ func (f *policyFlags) run(ctx context.Context, std streams, args []string) error
 	if err := r.check(args); err != nil {
 		return err
 	}
-	var err error
-	if r.evidence, err = f.evidence.open(&mtasts.Memory{}, slog.New(slog.DiscardHandler)); err != nil {
+	kept, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		defer kept.Close()
+	}
+	if r.evidence, err = f.openEvidence(kept); err != nil {
 		return err
 	}
 	defer r.evidence.close()
-	r.evidence.gather.Timeout = f.timeout
 	if len(args) == 0 { // --lab
 		for _, d := range lab.List() {
 			args = append(args, d.Name)
@@ -133,6 +143,48 @@ func (f *policyFlags) run(ctx context.Context, std streams, args []string) error
 		return failure{statusRefused, fmt.Errorf("%d of the destinations %s not as %s should be", bad, plural(bad, "is", "are"), plural(bad, "it", "they"))}
 	}
 	return nil
+}
+
+// open opens what another program keeps, if it was named, and waits until it can be read.
+func (f *policyFlags) open(ctx context.Context) (*store.Store, error) {
+	switch {
+	case f.store == storeFlags{}:
+		return nil, nil
+	case f.evidence.lab:
+		return nil, errors.New("what is kept of the world says nothing of the lab: --lab goes without --state and --store")
+	case f.store.url == "": // opened, it would be made
+		if _, err := os.Stat(filepath.Join(f.store.state, storeFile)); err != nil {
+			return nil, failed(fmt.Errorf("--state: %w", err))
+		}
+	}
+	s, err := openStore(f.store.url, f.store.state, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
+	if err := s.Flush(ctx); err != nil {
+		s.Close()
+		return nil, failed(fmt.Errorf("%s cannot be read: %w", s, err))
+	}
+	return s, nil
+}
+
+// openEvidence opens the rest. kept may be nil.
+func (f *policyFlags) openEvidence(kept *store.Store) (*evidence, error) {
+	var cache mtasts.Cache = &mtasts.Memory{}
+	if kept != nil {
+		cache = kept.Policies
+	}
+	e, err := f.evidence.open(cache, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, err
+	}
+	e.gather.Timeout = f.timeout
+	if kept != nil {
+		e.gather.Memory = kept.Hosts
+	}
+	return e, nil
 }
 
 // check reads arguments and flags.

@@ -19,10 +19,13 @@ func (f *storeFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.url, "store", "", "keep what was learned at `URL`, sqlite:PATH or postgres://USER@HOST/DATABASE, which several programs may share (default: a file in the state folder)")
 }
 
+// storeFile is where things are kept in a state folder.
+const storeFile = "store.db"
+
 // openStore opens the store at a URL, or the one in the state folder if that is empty. One that is away is
 // open all the same.
 func openStore(url, state string, log *slog.Logger) (*store.Store, error) {
-	return store.Open(store.Config{URL: cmp.Or(url, "sqlite:"+filepath.Join(state, "store.db")), Log: log})
+	return store.Open(store.Config{URL: cmp.Or(url, "sqlite:"+filepath.Join(state, storeFile)), Log: log})
 }
 
 // closeStore writes what waits. What cannot be written is lost, and told.
