@@ -16,6 +16,9 @@ const rootAnchors = `
 . IN DS 38696 8 2 683D2D0ACB8C9B712A1948B27F741219298D0A450D612C483AF444A4C0FB2B16
 `
 
+// digestSizes are the lengths of the digests of DS records that we know, in bytes.
+var digestSizes = map[uint8]int{dns.SHA1: 20, dns.SHA256: 32, dns.SHA384: 48}
+
 // ReadAnchors reads trust anchors from a file, as for the field Anchors of a [Validator]. Debian's
 // /usr/share/dns/root.key is one, Unbound's auto-trust-anchor-file another.
 func ReadAnchors(path string) (string, error) {
@@ -42,6 +45,9 @@ func parseAnchors(text string) (map[string][]*dns.DS, error) {
 		}
 		if !isDS || ds == nil {
 			return nil, fmt.Errorf("trust anchor %q: want a DS, or a DNSKEY that is not revoked", rr)
+		}
+		if size := digestSizes[ds.DigestType]; size == 0 || len(ds.Digest) != 2*size {
+			return nil, fmt.Errorf("trust anchor %q: its digest is of a type that is not known, or not whole", rr)
 		}
 		zone := dns.CanonicalName(ds.Hdr.Name)
 		anchors[zone] = append(anchors[zone], ds)

@@ -95,15 +95,12 @@ func (v *Validator) usableDS(set []*dns.DS) (usable []*dns.DS, why string) {
 			why = unknown
 			continue
 		}
-		switch ds.DigestType {
-		case dns.SHA256, dns.SHA384:
-			strong = true
-			usable = append(usable, ds)
-		case dns.SHA1:
-			usable = append(usable, ds)
-		default:
+		if digestSizes[ds.DigestType] == 0 {
 			why = fmt.Sprintf("digest type %d is not supported", ds.DigestType)
+			continue
 		}
+		strong = strong || ds.DigestType != dns.SHA1
+		usable = append(usable, ds)
 	}
 	if strong {
 		usable = slices.DeleteFunc(usable, func(ds *dns.DS) bool { return ds.DigestType == dns.SHA1 })

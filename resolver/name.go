@@ -12,7 +12,8 @@ import (
 
 // toASCII maps names as people write them (UTS 46), underscores allowed: half of what we ask for has
 // them.
-var toASCII = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.VerifyDNSLength(false))
+var toASCII = idna.New(idna.MapForLookup(), idna.Transitional(false), idna.StrictDomainName(false), idna.VerifyDNSLength(false),
+	idna.CheckHyphens(false))
 
 // Name returns a domain name as it is used everywhere here: A-labels (RFC 5890), lower-case, without the
 // last dot; the root is "". It fails where a domain name cannot be meant: an address, an empty label,

@@ -66,6 +66,9 @@ func (s *search) anchored(ctx context.Context, name string) (*zone, error) {
 		}
 		return s.v.roots.get(ctx, apex, func() (*zone, time.Duration, error) {
 			z, keep, err := s.zone(ctx, apex, ds)
+			if err == nil && z.why != "" { // what we are told to trust is there to be used
+				err = indeterminate(edeNone, "the trust anchor is of no use: %s", z.why)
+			}
 			if err != nil {
 				return nil, keepFault(err), err
 			}

@@ -1,0 +1,164 @@
+package resolver
+
+import (
+	"bytes"
+	"crypto"
+	"encoding/base64"
+	"encoding/hex"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// TestCanonicalOrder is the example of RFC 4034 §6.1.
+func TestCanonicalOrder(t *testing.T) {
+	want := []string{
+		"example.", "a.example.", "yljkjljk.a.example.", "Z.a.example.", "zABC.a.EXAMPLE.", "z.example.",
+		`\001.z.example.`, "*.z.example.", `\200.z.example.`,
+	}
+	got := slices.Clone(want)
+	slices.Reverse(got)
+	slices.SortFunc(got, compare)
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
+	}
+	for _, pair := range [][2]string{{".", "a."}, {`a\.b.`, "a.b."}, {"b.", "a.b."}} {
+		if compare(pair[0], pair[1]) == 0 || compare(pair[0], pair[1]) == compare(pair[1], pair[0]) {
+			t.Errorf("%q", pair)
+		}
+	}
+}
+
+func TestRelations(t *testing.T) {
+	for _, row := range []struct {
+		name, apex    string
+		within, below bool
+	}{
+		{"a.example.", "example.", true, true},
+		{"example.", "example.", true, false},
+		{"example.", ".", true, true},
+		{".", ".", true, false},
+		{".", "example.", false, false},
+		{"example.", "ample.", false, false},
+		{`a\.example.`, "example.", false, false},
+		{"a.example.", "A.EXAMPLE.", true, false},
+	} {
+		if within(row.name, row.apex) != row.within || below(row.name, row.apex) != row.below {
+			t.Errorf("%s, %s: %v, %v", row.name, row.apex, within(row.name, row.apex), below(row.name, row.apex))
+		}
+	}
+	for name, labels := range map[string]int{".": 0, "*.": 0, "*.a.": 1, "a.": 1, "b.*.a.": 3, "x*.a.": 2} {
+		if got := sourceLabels(name); got != labels {
+			t.Errorf("%s: %d labels", name, got)
+		}
+	}
+}
+
+// rsaKey makes a zone key of numbers with so many bits.
+func rsaKey(exponent, modulus int) *dns.DNSKEY {
+	e := new(big.Int).SetBit(big.NewInt(1), exponent-1, 1).Bytes()
+	n := new(big.Int).SetBit(big.NewInt(1), modulus-1, 1).Bytes()
+	raw := append(append([]byte{byte(len(e))}, e...), n...)
+	return &dns.DNSKEY{
+		Hdr:   dns.RR_Header{Name: "example.", Rrtype: dns.TypeDNSKEY, Class: dns.ClassINET, Ttl: 60},
+		Flags: dns.ZONE, Protocol: 3, Algorithm: dns.RSASHA256, PublicKey: base64.StdEncoding.EncodeToString(raw),
+	}
+}
+
+// TestRSA tells keys that Go takes from those it does not: they are unsupported, and not wrong.
+func TestRSA(t *testing.T) {
+	v := new(Validator)
+	for _, row := range []struct {
+		exponent, modulus int
+		why               string
+	}{
+		{17, 1024, ""}, {17, 4096, ""}, {31, 2048, ""}, {2, 2048, ""},
+		{17, 1023, "an RSA key of 1023 bits is not supported"}, {17, 512, "an RSA key of 512 bits is not supported"},
+		{17, 4104, "an RSA key of 4104 bits is not supported"},
+		{33, 2048, "an RSA exponent of 33 bits is not supported"}, {32, 2048, "an RSA exponent of 32 bits is not supported"},
+	} {
+		if why := v.unsupported(rsaKey(row.exponent, row.modulus)); why != row.why {
+			t.Errorf("%d, %d: %q", row.exponent, row.modulus, why)
+		}
+	}
+	for _, text := range []string{"", "AA==", "AAAA", "////", "not base64"} {
+		k := rsaKey(17, 2048)
+		k.PublicKey = text
+		if v.unsupported(k) == "" {
+			t.Errorf("%q is a key", text)
+		}
+	}
+}
+
+func p256(t *testing.T, flags uint16) (crypto.Signer, *dns.DNSKEY) {
+	t.Helper()
+	k := rsaKey(17, 1024)
+	k.Flags, k.Algorithm = flags, dns.ECDSAP256SHA256
+	private, err := k.Generate(256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return private.(crypto.Signer), k
+}
+
+func sep(k *dns.DNSKEY) *dns.DNSKEY {
+	k = dns.Copy(k).(*dns.DNSKEY)
+	k.Flags |= dns.SEP
+	return k
+}
+
+// TestUnusableKeys makes a zone insecure when its DS vouches for a key that we cannot use, or its data is
+// signed with such; and never when a key that we can use is there for the data.
+func TestUnusableKeys(t *testing.T) {
+	short := rsaKey(17, 768)
+	private, ksk := p256(t, dns.ZONE|dns.SEP)
+	_, zsk := p256(t, dns.ZONE)
+	for name, row := range map[string]struct {
+		ds   *dns.DNSKEY
+		keys []*dns.DNSKEY
+		why  bool
+	}{
+		"the DS is of a short key":           {short, []*dns.DNSKEY{short}, true},
+		"only short keys sign the data":      {ksk, []*dns.DNSKEY{ksk, short}, true},
+		"a good one signs the data":          {ksk, []*dns.DNSKEY{ksk, zsk, short}, false},
+		"one key for all":                    {ksk, []*dns.DNSKEY{ksk}, false},
+		"a short key for keys, and not ours": {ksk, []*dns.DNSKEY{ksk, sep(short)}, false},
+	} {
+		set := &rrset{owner: "example.", rtype: dns.TypeDNSKEY}
+		for _, k := range row.keys {
+			set.rrs = append(set.rrs, k)
+		}
+		sig := &dns.RRSIG{Algorithm: ksk.Algorithm, KeyTag: ksk.KeyTag(), SignerName: "example.", Inception: 1, Expiration: 1 << 30}
+		if err := sig.Sign(private, set.rrs); err != nil {
+			t.Fatal(err)
+		}
+		set.sigs = []*dns.RRSIG{sig}
+		s := &search{&Validator{Now: func() time.Time { return time.Unix(1000, 0) }}, newBudget()}
+		z, _, err := s.keyed(t.Context(), "example.", []*dns.DS{row.ds.ToDS(dns.SHA256)}, set)
+		if err != nil || (z.why != "") != row.why || row.why && !strings.Contains(z.why, "768 bits") {
+			t.Errorf("%s: %+v, %v", name, z, err)
+		}
+	}
+}
+
+// TestUnescape reads what package dns writes.
+func TestUnescape(t *testing.T) {
+	for _, raw := range [][]byte{[]byte("plain"), []byte(`"quoted" \ back`), {0, 1, 127, 128, 255}, []byte("ü; v=1"), {}} {
+		m := new(dns.Msg).SetQuestion("a.", dns.TypeTXT)
+		m.Answer = []dns.RR{&dns.RFC3597{Hdr: dns.RR_Header{Name: "a.", Rrtype: dns.TypeTXT, Class: dns.ClassINET}, Rdata: hex.EncodeToString(append([]byte{byte(len(raw))}, raw...))}}
+		wire, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Unpack(wire); err != nil {
+			t.Fatal(err)
+		}
+		if got := text(m.Answer[0].(*dns.TXT).Txt); !bytes.Equal([]byte(got), raw) {
+			t.Errorf("got %q, want %q", got, raw)
+		}
+	}
+}
