@@ -13,6 +13,7 @@ import (
 type dnsFlags struct {
 	servers              []string
 	mode, anchors, probe string
+	bogus                string
 }
 
 func (f *dnsFlags) add(fs *pflag.FlagSet) {
@@ -20,6 +21,7 @@ func (f *dnsFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.mode, "dns-mode", "validate", "validate: by DNSSEC, here; trust-ad: believe resolvers that validate, on this machine or over TLS")
 	fs.StringVar(&f.anchors, "dns-anchors", "", "`FILE` of trust anchors, DS or DNSKEY records (default: the keys of the root)")
 	fs.StringVar(&f.probe, "dns-probe", "org", "a signed `ZONE`, by which it is proved that DNSSEC works")
+	fs.StringVar(&f.bogus, "dns-bogus", "", "with trust-ad: a `NAME` with wrong signatures, which the resolver must not answer for")
 }
 
 // A names is a resolver that can prove that it is fit to be relied on.
@@ -33,7 +35,7 @@ func (f *dnsFlags) resolver() (names, error) {
 	switch f.mode {
 	case "", "validate":
 	case "trust-ad":
-		return &resolver.TrustAD{Servers: f.servers}, nil
+		return &resolver.TrustAD{Servers: f.servers, Bogus: f.bogus}, nil
 	default:
 		return nil, fmt.Errorf("unknown --dns-mode %q; the modes are validate, trust-ad", f.mode)
 	}

@@ -224,7 +224,7 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 		State: f.state, Grace: f.grace.String(), Routes: []config.Route{route},
 		Log:     config.Log{Level: f.logLevel, Format: f.logFormat},
 		Metrics: config.Metrics{Listen: f.metrics, Anywhere: f.anywhere},
-		DNS:     config.DNS{Servers: f.dns.servers, Anchors: f.dns.anchors},
+		DNS:     config.DNS{Mode: f.dns.mode, Servers: f.dns.servers, Anchors: f.dns.anchors, Bogus: f.dns.bogus},
 		Store:   config.Store{URL: f.store},
 	}, nil
 }

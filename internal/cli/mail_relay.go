@@ -105,7 +105,7 @@ func (a *assembly) exchangers(r *running, o *outbound) error {
 		return err
 	}
 	o.planner = &relay.Planner{Options: plans}
-	o.evidence = evidenceFlags{dns: dnsFlags{mode: a.file.DNS.Mode, servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors}, ca: a.CA, within: a.lab}
+	o.evidence = evidenceFlags{dns: dnsFlags{mode: a.file.DNS.Mode, servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors, bogus: a.file.DNS.Bogus}, ca: a.CA, within: a.lab}
 	o.store = storeFlags{url: a.file.Store.URL, state: cmp.Or(a.file.State, defaultState())}
 	if _, err := o.evidence.dns.resolver(); err != nil {
 		return err

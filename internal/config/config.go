@@ -92,6 +92,7 @@ type DNS struct {
 	Mode    string   `toml:"mode"`    // validate or trust-ad. If empty, validate.
 	Servers []string `toml:"servers"` // if empty, those of the system
 	Anchors string   `toml:"anchors"` // file of trust anchors; if empty, the root's are built in
+	Bogus   string   `toml:"bogus"`   // with trust-ad: a name that the servers must not answer for
 }
 
 // Store says where policies, memory and counts are kept.

@@ -96,6 +96,7 @@ func TestValidator(t *testing.T) {
 	if err := v.Check(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	trusting := &resolver.TrustAD{Servers: []string{unbound.Addr}, Bogus: "mx.wrongds.test"}
 	delv := newDelv(t, unbound.Addr, nsd.Anchor)
 	count := map[string]int{}
 	for _, z := range zones {
@@ -110,6 +111,10 @@ func TestValidator(t *testing.T) {
 				count[got]++
 				if want := judged(t, unbound.Addr, name, uint16(q.t)); got != want {
 					t.Errorf("%s, and Unbound says %s (%+v, %v)", got, want, a, err)
+				}
+				// Who believes Unbound says the same.
+				if a, err := trusting.Lookup(t.Context(), name, q.t); verdict(a, err) != got {
+					t.Errorf("%s, and by the AD bit %+v, %v", got, a, err)
 				}
 				if !q.delv || strings.HasPrefix(name, "nope.optout.") {
 					return // delv calls a denial secure where RFC 5155 §9.2 does not, by opt-out

@@ -5,13 +5,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/miekg/dns"
 
 	"starttls/internal/zone"
+	"starttls/resolver"
 	"starttls/test/peers/peer"
 )
 
@@ -148,25 +148,14 @@ func judged(t *testing.T, addr, name string, qtype uint16) string {
 // TestZonesDelv has delv validate from the root, and find what is expected.
 func TestZonesDelv(t *testing.T) {
 	tree, verdicts := zones(t)
-	_, port, _ := net.SplitHostPort(serveZones(t, tree.Recursor()))
-	var anchors strings.Builder
-	for line := range strings.Lines(tree.Anchor()) {
-		f := strings.Fields(line) // . 300 IN DS tag algorithm digest-type digest
-		fmt.Fprintf(&anchors, "trust-anchors { . static-ds %s %s %s \"%s\"; };\n", f[4], f[5], f[6], f[7])
-	}
-	anchor := filepath.Join(t.TempDir(), "anchor")
-	if err := os.WriteFile(anchor, []byte(anchors.String()), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	said := map[string]string{"secure": "fully validated", "insecure": "unsigned answer", "bogus": "resolution failed"}
+	delv := newDelv(t, serveZones(t, tree.Recursor()), tree.Anchor())
 	for origin, verdict := range verdicts {
 		if origin == "iterations" {
 			verdict = "secure" // no denial is asked for
 		}
 		t.Run(origin, func(t *testing.T) {
-			out, _ := peer.Run(t, 20*time.Second, nil, "delv", "@127.0.0.1", "-p", port, "-a", anchor, "+root=.", "_25._tcp.mx."+origin+".example", "TLSA")
-			if !strings.Contains(out, said[verdict]) {
-				t.Errorf("want %s, delv says\n%s", verdict, out)
+			if got := delv.judges(t, "_25._tcp.mx."+origin+".example", resolver.TLSA); got != verdict {
+				t.Errorf("delv says %s, want %s", got, verdict)
 			}
 		})
 	}
