@@ -175,3 +175,34 @@ func (d delv) judges(t *testing.T, name string, qtype resolver.Type) string {
 	}
 	return "bogus"
 }
+
+// TestValidatorDiffers is the table of docs/resolver.md: where verdicts are not the same.
+func TestValidatorDiffers(t *testing.T) {
+	const text = "mx A 192.0.2.2\n"
+	p256 := []string{"ECDSAP256SHA256"}
+	nsd := peer.StartNSD(t,
+		peer.SignedZone{Origin: ".", Algorithms: p256},
+		peer.SignedZone{Origin: "test.", Algorithms: p256},
+		peer.SignedZone{Origin: "optout.test.", Text: text, Algorithms: p256, NSEC3: []string{"-t", "0", "-p"}},
+		peer.SignedZone{Origin: "iterations120.test.", Text: text, Algorithms: p256, NSEC3: []string{"-t", "120"}},
+		peer.SignedZone{Origin: "iterations600.test.", Text: text, Algorithms: p256, NSEC3: []string{"-t", "600"}},
+		peer.SignedZone{Origin: "sha1.test.", Text: text, Algorithms: []string{"RSASHA1"}},
+		peer.SignedZone{Origin: "ed448.test.", Text: text, Algorithms: []string{"ED448"}},
+	)
+	unbound := peer.StartUnbound(t, peer.UnboundOptions{Anchor: nsd.Anchor, Server: nsd.Addr, Zones: nsd.Zones})
+	v := &resolver.Validator{Servers: []string{unbound.Addr}, Anchors: nsd.Anchor}
+	delv := newDelv(t, unbound.Addr, nsd.Anchor)
+	for _, row := range []struct{ name, ours, unbound, delv string }{
+		{"nope.optout.test.", "insecure", "insecure", "secure"},
+		{"nope.iterations120.test.", "insecure", "secure", "secure"},
+		{"nope.iterations600.test.", "bogus", "insecure", "insecure"},
+		{"mx.sha1.test.", "insecure", "secure", "secure"},
+		{"mx.ed448.test.", "insecure", "secure", "secure"},
+	} {
+		a, err := v.Lookup(t.Context(), row.name, resolver.A)
+		got := [3]string{verdict(a, err), judged(t, unbound.Addr, row.name, dns.TypeA), delv.judges(t, row.name, resolver.A)}
+		if want := [3]string{row.ours, row.unbound, row.delv}; got != want {
+			t.Errorf("%s: we, Unbound and delv say %s, want %s", row.name, got, want)
+		}
+	}
+}
