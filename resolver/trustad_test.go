@@ -128,19 +128,19 @@ func TestTrustADRefuses(t *testing.T) {
 func TestTrustADRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		tries := 0
-		r := &resolver.TrustAD{Servers: []string{"127.0.0.1"}, Dial: dialNothing(func() { tries++ })}
+		var tries atomic.Int32
+		r := &resolver.TrustAD{Servers: []string{"127.0.0.1"}, Dial: dialNothing(func() { tries.Add(1) })}
 		done := make(chan struct{})
 		go func() { r.Run(ctx); close(done) }()
 		synctest.Wait()
-		first := tries
+		first := tries.Load()
 		if h := r.Health(); first == 0 || h.Err == nil {
 			t.Errorf("%d tries, %+v", first, h)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if tries != 2*first {
-			t.Errorf("%d tries after a minute", tries)
+		if n := tries.Load(); n != 2*first {
+			t.Errorf("%d tries after a minute, want %d", n, 2*first)
 		}
 		cancel()
 		<-done
