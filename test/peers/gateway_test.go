@@ -45,6 +45,14 @@ func begin(t *testing.T, pki *peer.PKI, args ...string) *gateway {
 	if !slices.Contains(args, "--cert") {
 		args = append(args, "--cert", pki.Server.CertFile, "--key", pki.Server.KeyFile)
 	}
+	g := launch(t, args...)
+	g.announced()
+	return g
+}
+
+// launch starts the program, and stops it like begin.
+func launch(t *testing.T, args ...string) *gateway {
+	t.Helper()
 	g := &gateway{t: t, cmd: exec.Command(program, args...), exited: make(chan struct{})}
 	out, err := g.cmd.StdoutPipe()
 	if err != nil {
@@ -60,7 +68,6 @@ func begin(t *testing.T, pki *peer.PKI, args ...string) *gateway {
 	go func() { defer close(read); g.readOut(bufio.NewScanner(out)) }()
 	go func() { <-read; g.err = g.cmd.Wait(); close(g.exited) }()
 	t.Cleanup(g.stop)
-	g.announced()
 	return g
 }
 

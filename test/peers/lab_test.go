@@ -22,17 +22,15 @@ func realLab(t *testing.T) (l *lab.Lab, dir, resolver string) {
 	if os.Geteuid() != 0 {
 		t.Skip("ports 25, 53 and 443 need root")
 	}
-	return labAt(t, lab.RealPorts)
+	return labAt(t, lab.Config{Ports: lab.RealPorts})
 }
 
 // labAt starts a lab, and a real Unbound as "starttls lab --dir" has it configured, from the root down if
 // the port is that of the DNS. It returns where that answers.
-func labAt(t *testing.T, ports lab.Ports) (l *lab.Lab, dir, resolver string) {
+func labAt(t *testing.T, c lab.Config) (l *lab.Lab, dir, resolver string) {
 	t.Helper()
-	l, err := lab.Start(lab.Config{
-		Net:   netip.MustParsePrefix(fmt.Sprintf("127.%d.0.0/16", 26+rand.IntN(200))),
-		Ports: ports,
-	})
+	c.Net = netip.MustParsePrefix(fmt.Sprintf("127.%d.0.0/16", 26+rand.IntN(200)))
+	l, err := lab.Start(c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +56,7 @@ func TestLabUnbound(t *testing.T) {
 	}
 	for name, ports := range labs {
 		t.Run(name, func(t *testing.T) {
-			l, _, resolver := labAt(t, ports)
+			l, _, resolver := labAt(t, lab.Config{Ports: ports})
 			addr := fmt.Sprintf("%s:%d", resolver, l.Ports().DNS)
 			for name, want := range map[string]string{
 				"dane-ee.test.": "secure", "dane-nsec3.test.": "secure", "dane-ed25519.test.": "secure", "nowhere.test.": "secure",
@@ -84,9 +82,11 @@ var otherwise = map[string]struct{ status, says, why string }{
 	"banner-masked-asterisk-may.test":  {"sent", "disable_esmtp", "it says HELO to what looks like a PIX, and so goes on in the clear"},
 	"banner-masked-asterisk-sts.test":  {"sent", "disable_esmtp", "it says HELO to what looks like a PIX, and so goes on in the clear"},
 	"banner-masked-asterisk-dane.test": {"deferred", "disable_esmtp", "it says HELO to what looks like a PIX"},
-	"dane-many.test":                   {"deferred", "DNS record count limit", "it looks at 100 records"},
 	"dane-insecure-mx.test":            {"sent", "Trusted TLS", "it calls verified what is reached by a secure MX alone"},
 }
+
+// manyTLSA has 300 records, of which Postfix looks at 100, whichever.
+const manyTLSA = "dane-many.test"
 
 // TestLabPostfix has a real Postfix, with a real Unbound behind it, deliver to every domain of the lab
 // under its level dane: it delivers, defers and bounces as the lab says of senders that do DANE alone.
@@ -98,12 +98,12 @@ func TestLabPostfix(t *testing.T) {
 	}
 	postfix := peer.StartPostfix(t, peer.PostfixOptions{Hostname: "sender.test", Domain: "-", Resolver: resolver, Main: lines})
 	for _, d := range l.Domains() {
-		if d.Slow {
+		if d.Slow || d.Name == manyTLSA {
 			continue
 		}
 		t.Run(d.Name, func(t *testing.T) {
 			t.Parallel()
-			log := deliver(t, postfix, d.Name)
+			_, log := deliver(t, postfix, d.Name)
 			if known, ok := otherwise[d.Name]; ok {
 				if !strings.Contains(log, "status="+known.status) || !strings.Contains(log, known.says) {
 					t.Errorf("want it %s (%s), Postfix says\n%s", known.status, known.why, log)

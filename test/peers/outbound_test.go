@@ -41,13 +41,13 @@ func resolving(t *testing.T, configs ...zone.Config) string {
 	return addr
 }
 
-var smtpLine = regexp.MustCompile(`postfix/smtp\[(\d+)\]: (.*)`)
+var smtpLine = regexp.MustCompile(`postfix/(?:smtp|error)\[(\d+)\]: (.*)`)
 
-// deliver gives a message for somebody at domain to Postfix, and returns what is logged of the first try to
-// deliver it, TLS included: the last lines of the process that tried.
-func deliver(t *testing.T, p *peer.Postfix, domain string) string {
+// deliver gives a message for somebody at domain to Postfix, and returns to whom, and what is logged of the
+// first try to deliver it, TLS included: the last lines of the process that tried.
+func deliver(t *testing.T, p *peer.Postfix, domain string) (to, log string) {
 	t.Helper()
-	to := fmt.Sprintf("u%d@%s", rand.Uint32(), domain)
+	to = fmt.Sprintf("u%d@%s", rand.Uint32(), domain)
 	if err := smtp.SendMail(p.Plain, nil, "a@sender.test", []string{to}, []byte("Subject: "+domain+"\r\n\r\nhello\r\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -65,12 +65,12 @@ func deliver(t *testing.T, p *peer.Postfix, domain string) string {
 			said[m[1]] = append(said[m[1]], m[2])
 			switch {
 			case strings.Contains(line, "to=<"+to+">") && strings.Contains(line, "status="):
-				return strings.Join(said[m[1]], "\n")
+				return to, strings.Join(said[m[1]], "\n")
 			case strings.Contains(line, "status="):
 				delete(said, m[1])
 			}
 		}
 	}
 	t.Fatalf("no try to deliver to %s in %s", to, p.Log)
-	return ""
+	return "", ""
 }

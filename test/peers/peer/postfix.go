@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,7 +49,7 @@ func StartPostfix(t T, o PostfixOptions) *Postfix {
 	}
 	in.logs = []string{p.Log}
 	postfixFolders(in)
-	main := in.write("etc/main.cf", append(postfixMain(in, o), o.Main...)...)
+	main := in.write("etc/main.cf", withSettings(postfixMain(in, o), o.Main)...)
 	in.write("etc/master.cf", append(postfixListeners(p), postfixServices...)...)
 	// Every program of Postfix waits for two seconds while main.cf is new, in
 	// case it is still being written.
@@ -133,6 +134,19 @@ func postfixMain(in *instance, o PostfixOptions) []string {
 		"minimal_backoff_time = 5s",
 		"queue_run_delay = 5s",
 	}
+}
+
+// withSettings adds lines to main.cf, in the place of those for the same parameters. Were both there, each
+// program would log a warning as it starts, postlogd too, which then waits for itself.
+func withSettings(lines, more []string) []string {
+	name := func(line string) string {
+		word, _, _ := strings.Cut(line, "=")
+		return strings.TrimSpace(word)
+	}
+	lines = slices.DeleteFunc(lines, func(line string) bool {
+		return slices.ContainsFunc(more, func(other string) bool { return name(other) == name(line) })
+	})
+	return append(lines, more...)
 }
 
 // postfixListeners are the lines of master.cf for the five addresses.
