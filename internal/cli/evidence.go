@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -17,16 +19,18 @@ import (
 
 // evidenceFlags say where evidence comes from, the same for every command that gathers some.
 type evidenceFlags struct {
-	dns     dnsFlags
-	ca      string
-	private bool
-	lab     bool
-	within  *lab.Lab // one that is open already, and stays so
+	dns       dnsFlags
+	ca        string
+	overrides string
+	private   bool
+	lab       bool
+	within    *lab.Lab // one that is open already, and stays so
 }
 
 func (f *evidenceFlags) add(fs *pflag.FlagSet) {
 	f.dns.add(fs)
 	fs.StringVar(&f.ca, "ca", "", "trust these certificates for policy hosts of MTA-STS, PEM `FILE` (default: the system's)")
+	fs.StringVar(&f.overrides, "overrides", "", "`FILE` of what is demanded of single destinations, whatever the evidence; each line as in Postfix: example.org secure match=mx.example.org")
 	fs.BoolVar(&f.private, "private-policy-hosts", false, "let policy hosts be at addresses that are not public: whoever runs a zone can point them there")
 	fs.BoolVar(&f.lab, "lab", false, "look at the built-in lab and not at the Internet, see \"starttls lab --list\"")
 }
@@ -44,6 +48,10 @@ type evidence struct {
 
 // open opens what the flags name. Policies are kept in cache. Close ends it.
 func (f *evidenceFlags) open(cache mtasts.Cache, log *slog.Logger) (e *evidence, err error) {
+	overrides, err := f.readOverrides()
+	if err != nil {
+		return nil, err
+	}
 	e = &evidence{sts: &mtasts.Client{Cache: cache}, log: log}
 	switch {
 	case f.within != nil:
@@ -60,7 +68,25 @@ func (f *evidenceFlags) open(cache mtasts.Cache, log *slog.Logger) (e *evidence,
 	}
 	e.sts.Resolver = e.names
 	e.gather = &policy.Gatherer{Resolver: e.names, STS: e.sts}
+	e.gather.Override = overrides.Of
 	return e, nil
+}
+
+// readOverrides reads what the operator has set. Without a file that is nothing.
+func (f *evidenceFlags) readOverrides() (policy.Overrides, error) {
+	if f.overrides == "" {
+		return nil, nil
+	}
+	file, err := os.Open(f.overrides)
+	if err != nil {
+		return nil, failed(fmt.Errorf("--overrides: %w", err))
+	}
+	defer file.Close()
+	all, err := policy.ParseOverrides(file)
+	if err != nil {
+		return nil, fmt.Errorf("--overrides: %s: %w", f.overrides, err)
+	}
+	return all, nil
 }
 
 func (f *evidenceFlags) openWorld(e *evidence) (err error) {

@@ -23,7 +23,7 @@ type gatewayFlags struct {
 	allow                []string
 	alarm, collector     string
 	dns                  dnsFlags
-	store                string
+	store, overrides     string
 	lab                  bool
 	ca, state, name      string
 	minVersion           string
@@ -152,6 +152,7 @@ end within --grace; a second one stops at once.`,
 	fs.StringVar(&f.alarm, "alarm", "", "tell of alarms of mx: at `URL`, or by command:COMMAND; JSON")
 	fs.StringVar(&f.collector, "tlsrpt-socket", "", "hand the sessions of mx: to the collector of a tlsrpt-reporter at the socket `PATH`")
 	fs.StringVar(&f.store, "store", "", "keep what mx: learns at `URL`, sqlite:PATH or postgres://USER@HOST/DATABASE (default: a file in the state folder)")
+	fs.StringVar(&f.overrides, "overrides", "", "for mx:, `FILE` of what is demanded of single destinations; each line as in Postfix: example.org secure match=mx.example.org")
 	f.dns.add(fs)
 	fs.BoolVar(&f.lab, "lab", false, "mx: is the built-in lab and not the Internet, see \"starttls lab --list\"")
 	fs.StringVar(&f.ca, "ca", "", "trust these certificates for the backend, PEM `FILE` (default: the system's)")
@@ -221,7 +222,7 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 		route.Backends[name] = url
 	}
 	return &config.File{
-		State: f.state, Grace: f.grace.String(), Routes: []config.Route{route},
+		State: f.state, Grace: f.grace.String(), Overrides: f.overrides, Routes: []config.Route{route},
 		Log:     config.Log{Level: f.logLevel, Format: f.logFormat},
 		Metrics: config.Metrics{Listen: f.metrics, Anywhere: f.anywhere},
 		DNS:     config.DNS{Mode: f.dns.mode, Servers: f.dns.servers, Anchors: f.dns.anchors, Bogus: f.dns.bogus},

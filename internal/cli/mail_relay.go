@@ -105,9 +105,12 @@ func (a *assembly) exchangers(r *running, o *outbound) error {
 		return err
 	}
 	o.planner = &relay.Planner{Options: plans}
-	o.evidence = evidenceFlags{dns: dnsFlags{mode: a.file.DNS.Mode, servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors, bogus: a.file.DNS.Bogus}, ca: a.CA, within: a.lab}
+	o.evidence = evidenceFlags{dns: dnsFlags{mode: a.file.DNS.Mode, servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors, bogus: a.file.DNS.Bogus}, ca: a.CA, overrides: a.file.Overrides, within: a.lab}
 	o.store = storeFlags{url: a.file.Store.URL, state: cmp.Or(a.file.State, defaultState())}
 	if _, err := o.evidence.dns.resolver(); err != nil {
+		return err
+	}
+	if _, err := o.evidence.readOverrides(); err != nil {
 		return err
 	}
 	r.back = "the servers of each recipient's domain (tls=" + level.String() + ")"

@@ -25,7 +25,11 @@ func treeOf(i *inspection) *branch {
 	showMX(root, e)
 	showSTS(root, e)
 	if o := e.Override; o != nil {
-		root.add("the operator demands " + o.Level.String())
+		word := o.Level.String()
+		if len(o.Fingerprints) > 0 {
+			word = "a fingerprint"
+		}
+		root.add("the operator demands " + word)
 	}
 	for n := range p.Attempts {
 		showHost(root, i, n)

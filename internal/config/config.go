@@ -12,6 +12,8 @@ package config
 type File struct {
 	// State is the folder for what the program keeps. If empty, the one of the command line.
 	State string `toml:"state"`
+	// Overrides is a file of what backends "mx:" demand of single destinations, see docs/policy.md.
+	Overrides string `toml:"overrides"`
 	// Grace is how long sessions may go on after SIGTERM. If empty, 30 seconds.
 	Grace string `toml:"grace"`
 

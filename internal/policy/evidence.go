@@ -4,7 +4,6 @@ import (
 	"net/netip"
 	"time"
 
-	"starttls"
 	"starttls/dane"
 	"starttls/mtasts"
 	"starttls/resolver"
@@ -42,17 +41,6 @@ type Host struct {
 	DANE dane.Result
 	// Seen is what was seen of it before, nil if nothing was.
 	Seen *Seen
-}
-
-// An Override is what an operator demands of a destination, whatever the evidence.
-type Override struct {
-	Level starttls.Level
-	// Names replace those that the certificate must be for, at Verify and Secure. ".example.org" is any
-	// name below example.org.
-	Names []string
-	// Fingerprints are SHA-256 of leaf certificates or public keys, one of which must match. Where there
-	// are any, Level and Names have no meaning.
-	Fingerprints [][32]byte
 }
 
 // Seen is what was seen of a host before.
