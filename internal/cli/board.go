@@ -79,6 +79,11 @@ func (b *board) view() status.View {
 
 // writeGauges writes what changes without anything being counted.
 func (b *board) writeGauges(w io.Writer) {
+	for _, r := range *b.routes.Load() {
+		if o, ok := r.server.(*openOutbound); ok && o.kept != nil {
+			writeStore(w, fmt.Sprintf("{route=%q}", r.Name), o.kept)
+		}
+	}
 	for _, r := range b.view().Routes {
 		metrics.WriteGaugeUint64(w, fmt.Sprintf(`starttls_sessions_live{route=%q}`, r.Name), uint64(max(r.Live, 0)))
 		for i, c := range r.Certificates {

@@ -34,6 +34,7 @@ type outbound struct {
 // An open outbound ends what it works with when its sessions have ended.
 type openOutbound struct {
 	*relay.Relay
+	kept   *store.Store // nil if nothing is
 	work   sync.WaitGroup
 	cancel context.CancelFunc
 	ends   []func()
@@ -81,7 +82,7 @@ func (o *outbound) open(name string, front relay.Front, b *board) server {
 		}
 	}
 	if o.planner != nil {
-		if err := o.gather(ctx, &c, opened, b); err != nil {
+		if err := o.gather(ctx, &c, opened); err != nil {
 			cancel()
 			opened.work.Wait()
 			return unservable{err}
@@ -92,7 +93,7 @@ func (o *outbound) open(name string, front relay.Front, b *board) server {
 }
 
 // gather opens what plans are made of, and where outcomes are counted.
-func (o *outbound) gather(ctx context.Context, c *relay.Config, opened *openOutbound, b *board) error {
+func (o *outbound) gather(ctx context.Context, c *relay.Config, opened *openOutbound) error {
 	var cache mtasts.Cache = &mtasts.Memory{}
 	var kept *store.Store
 	var err error
@@ -114,9 +115,7 @@ func (o *outbound) gather(ctx context.Context, c *relay.Config, opened *openOutb
 	p := &relay.Planner{Gatherer: e.gather, Options: o.planner.Options, Fit: e.fit.Load}
 	if kept != nil {
 		p.Gatherer.Memory = kept.Hosts
-		if b.Set != nil {
-			countStore(b.Set, kept)
-		}
+		opened.kept = kept
 	}
 	c.Plan, c.Again, c.Remember = p.Plan, p.Again, p.Remember
 	c.Tally = o.tally(ctx, e, kept, opened)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ func (s *policyServer) count() {
 		return 0
 	})
 	if s.store != nil {
-		countStore(s.set, s.store)
+		s.set.RegisterMetricsWriter(func(w io.Writer) { writeStore(w, "", s.store) })
 	}
 	s.policies.Told = func(r socketmap.Reply, kept bool, took time.Duration) {
 		name := fmt.Sprintf(`starttls_policy_answers_total{answer=%q,kept="%t"}`, inOneWord(r), kept)

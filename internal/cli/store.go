@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"io"
 	"log/slog"
 	"path/filepath"
 
@@ -35,14 +36,14 @@ func closeStore(s *store.Store, log *slog.Logger) {
 	}
 }
 
-// countStore shows how a store is.
-func countStore(set *metrics.Set, s *store.Store) {
-	set.NewGauge("starttls_store_up", func() float64 {
-		if s.Health().Err != nil {
-			return 0
-		}
-		return 1
-	})
-	set.NewGauge("starttls_store_waiting", func() float64 { return float64(s.Health().Waiting) })
-	set.NewGauge("starttls_store_lost_total", func() float64 { return float64(s.Health().Lost) })
+// writeStore writes how a store is, for metrics; labels are "" or in braces.
+func writeStore(w io.Writer, labels string, s *store.Store) {
+	h := s.Health()
+	up := uint64(1)
+	if h.Err != nil {
+		up = 0
+	}
+	metrics.WriteGaugeUint64(w, "starttls_store_up"+labels, up)
+	metrics.WriteGaugeUint64(w, "starttls_store_waiting"+labels, uint64(h.Waiting))
+	metrics.WriteCounterUint64(w, "starttls_store_lost_total"+labels, h.Lost)
 }

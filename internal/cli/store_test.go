@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -56,5 +57,70 @@ func TestPolicyServeShares(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 		})
+	}
+}
+
+// TestGatewayKeepsWhatItLearns: of deliveries to the lab, by two routes with one store, which are read again
+// as well.
+func TestGatewayKeepsWhatItLearns(t *testing.T) {
+	l, err := startLab()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	r := startReloading(t, "first")
+	r.lab = l
+	url := "sqlite:" + filepath.Join(r.dir, "learned.db")
+	for _, limit := range []string{"7", "8"} {
+		r.configure("out:backend = \"mx:\"\nmax-connections = "+limit, `other:backend = "mx:"`)
+		r.text += fmt.Sprintf("[store]\nurl = %q\n", url)
+		r.reload()
+	}
+	for domain, code := range map[string]string{"dane-ee.test": "250 ", "sts-enforce.test": "250 ", "dane-rolled.test": "451 "} {
+		s := r.dial("out")
+		fmt.Fprintf(s.conn, "HELO client.test\r\nMAIL FROM:<a@client.test>\r\nRCPT TO:<b@%s>\r\nDATA\r\n", domain)
+		for _, want := range []string{"250 ", "250 ", "250 ", "354 "} {
+			s.expect(want)
+		}
+		s.conn.Write([]byte("Subject: lab\r\n\r\n.\r\n"))
+		s.expect(code)
+	}
+	kept, err := openStore(url, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	want := map[string]string{
+		"dane-ee.test":     "tlsa 1/0 ",
+		"sts-enforce.test": "sts 1/0 ",
+		"dane-rolled.test": "tlsa 0/1 validation-failure ",
+	}
+	told := map[string]string{}
+	for end := time.Now().Add(patience); len(told) < len(want) && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		counts, _ := kept.Tally.Day(t.Context(), time.Now())
+		for _, c := range counts {
+			told[c.Domain] = fmt.Sprintf("%s %d/%d ", c.Policy.Type, c.Successful, c.Failed)
+			for _, f := range c.Failures {
+				told[c.Domain] += string(f.Type) + " "
+			}
+		}
+	}
+	for domain, words := range want {
+		if told[domain] != words {
+			t.Errorf("%s: counted %q, want %q", domain, told[domain], words)
+		}
+	}
+	if _, ok := kept.Policies.Get(t.Context(), "sts-enforce.test"); !ok {
+		t.Error("no policy")
+	}
+	if seen := kept.Hosts.Recall(t.Context(), "mx.dane-ee.test"); seen == nil || seen.Version == 0 {
+		t.Errorf("host: %+v", seen)
+	}
+	var b bytes.Buffer
+	r.board.writeGauges(&b)
+	for _, name := range []string{"out", "other"} {
+		if !strings.Contains(b.String(), fmt.Sprintf("starttls_store_up{route=%q} 1\n", name)) {
+			t.Errorf("%s in\n%s", name, &b)
+		}
 	}
 }
