@@ -29,7 +29,7 @@ type evidenceFlags struct {
 
 func (f *evidenceFlags) add(fs *pflag.FlagSet) {
 	f.dns.add(fs)
-	fs.StringVar(&f.ca, "ca", "", "trust these certificates for policy hosts of MTA-STS, PEM `FILE` (default: the system's)")
+	fs.StringVar(&f.ca, "ca", "", "the public authorities, for policy hosts and mail hosts, PEM `FILE` (default: the system's)")
 	fs.StringVar(&f.overrides, "overrides", "", "`FILE` of what is demanded of single destinations, whatever the evidence; each line as in Postfix: example.org secure match=mx.example.org")
 	fs.BoolVar(&f.private, "private-policy-hosts", false, "let policy hosts be at addresses that are not public: whoever runs a zone can point them there")
 	fs.BoolVar(&f.lab, "lab", false, "look at the built-in lab and not at the Internet, see \"starttls lab --list\"")
