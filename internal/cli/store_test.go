@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"starttls/mtasts"
 	"starttls/test/peers/peer"
 )
 
@@ -30,6 +31,14 @@ func TestPolicyServeShares(t *testing.T) {
 			}
 			if strings.Contains(both[0].said(both[0].out, "store      "), peer.Password) {
 				t.Error("the password is told")
+			}
+			if name != "away" { // what a third has fetched, though no policy host is there
+				learn(t, url, "sts-down.test")
+				for _, p := range both {
+					if got, want := p.query("sts-down.test"), "OK secure match=mx.sts-down.test servername=hostname"; got != want {
+						t.Error(got)
+					}
+				}
 			}
 			if name == "away" {
 				both[0].said(both[0].err, "store away, going on with what is in memory")
@@ -57,6 +66,24 @@ func TestPolicyServeShares(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 		})
+	}
+}
+
+// learn puts a policy of a domain into a store, as another process that could fetch it.
+func learn(t *testing.T, url, domain string) {
+	t.Helper()
+	s, err := openStore(url, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	p, err := mtasts.NewPolicy(mtasts.Enforce, time.Hour, "mx."+domain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Policies.Put(t.Context(), mtasts.Entry{Domain: domain, ID: "1", Policy: p, Fetched: time.Now(), Used: time.Now(), Due: time.Now().Add(time.Hour)})
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 
