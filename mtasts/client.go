@@ -69,7 +69,7 @@ type landing struct {
 
 // Policy returns the policy in force for a domain: the cached one while the record's id is the same, else
 // freshly fetched. Without DNS or policy host a cached policy stays in force to its end, and without one
-// there is none: see [State]. It takes a minute at most, and returns what is cached when ctx ends. The domain is the
+// there is none: see [State]. It takes 75 seconds at most, and returns what is cached when ctx ends. The domain is the
 // recipient's, or the smart host, never a parent of it nor the target of a CNAME (RFC 8461 §3.4). What
 // is no domain name has no policy.
 func (c *Client) Policy(ctx context.Context, domain string) State {

@@ -280,6 +280,37 @@ func TestRecheck(t *testing.T) {
 	})
 }
 
+// silent is a resolver that never answers.
+type silent struct{}
+
+func (silent) Lookup(ctx context.Context, _ string, _ resolver.Type) (*resolver.Answer, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// TestSilentDNS: a delivery does not wait for ever, and keeps the policy that it has.
+func TestSilentDNS(t *testing.T) {
+	inBubble(t, "S18 nothing cached", func(t *testing.T, w *world) {
+		w.Resolver = silent{}
+		start := time.Now()
+		w.ask(t, "", "", tlsrpt.STSPolicyFetchError)
+		if spent := time.Since(start); spent != recordTimeout {
+			t.Error(spent)
+		}
+	})
+	inBubble(t, "S19 cached", func(t *testing.T, w *world) {
+		w.ask(t, Enforce, "1", "")
+		w.Resolver = silent{}
+		w.ask(t, Enforce, "1", tlsrpt.STSPolicyFetchError)
+		time.Sleep(refreshEvery)
+		start, told := time.Now(), 0
+		w.Refresh(t.Context(), func(State, int) { told++ })
+		if spent := time.Since(start); told != 1 || spent > recordTimeout+fetchTimeout {
+			t.Errorf("%d told after %v", told, spent)
+		}
+	})
+}
+
 // TestSingleFlight: a hundred deliveries at once are one fetch.
 func TestSingleFlight(t *testing.T) {
 	inBubble(t, "a hundred", func(t *testing.T, w *world) {

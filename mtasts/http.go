@@ -19,7 +19,8 @@ import (
 
 // Limits of a fetch. Time and size are those that RFC 8461 §3.3 suggests.
 const (
-	fetchTimeout   = time.Minute // for all of it
+	recordTimeout  = 15 * time.Second // for the record, before
+	fetchTimeout   = time.Minute      // for all of it
 	connectTimeout = 10 * time.Second
 	maxAddrs       = 8
 	maxHeader      = 16 << 10
@@ -28,6 +29,8 @@ const (
 // Record looks up the id of the record that announces a policy. It fails with [ErrNoRecord] inside an
 // [*Error] if there is none.
 func (c *Client) Record(ctx context.Context, domain string) (id string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
+	defer cancel()
 	answer, err := c.Resolver.Lookup(ctx, "_mta-sts."+domain, resolver.TXT)
 	if err != nil {
 		return "", &Error{domain, tlsrpt.STSPolicyFetchError, err}

@@ -14,7 +14,7 @@ const (
 	refreshLease = 10 * time.Minute
 	longestRetry = 6 * time.Hour
 	refreshLook  = time.Minute // between two looks at what is due
-	refreshBatch = 100         // taken from the cache at a time
+	refreshBatch = 6           // for each that is fetched at once: done long before the lease ends
 )
 
 // refreshAfter is when a policy is fetched anew: in a day, and long before its end.
@@ -54,13 +54,14 @@ func (c *Client) Refresh(ctx context.Context, alert func(s State, failures int))
 			alert(s, failures)
 		}
 	}
+	parallel := cmp.Or(c.Parallel, 8)
 	for ctx.Err() == nil {
-		entries := c.cache().Due(ctx, refreshBatch, refreshLease)
+		entries := c.cache().Due(ctx, refreshBatch*parallel, refreshLease)
 		if len(entries) == 0 {
 			return
 		}
 		var all sync.WaitGroup
-		slots := make(chan struct{}, cmp.Or(c.Parallel, 8))
+		slots := make(chan struct{}, parallel)
 		for _, e := range entries {
 			slots <- struct{}{}
 			all.Go(func() {
