@@ -20,7 +20,9 @@ func Config(base *tls.Config, records []resolver.TLSARecord, names []string) *tl
 	if base != nil {
 		config = base.Clone()
 	}
-	config.ServerName = names[0]
+	if len(names) > 0 {
+		config.ServerName = names[0]
+	}
 	config.InsecureSkipVerify = true // what is verified is below
 	also, now := config.VerifyConnection, config.Time
 	if now == nil {

@@ -9,7 +9,7 @@ import (
 	"starttls/resolver"
 )
 
-// maxName is the longest domain name (RFC 1035 §3.1), as text without the last dot.
+// maxName is the longest domain name (RFC 1035 §2.3.4), as text without the last dot.
 const maxName = 253
 
 // Lookup asks for the addresses of a host and, where these allow it, for the TLSA records of the service
