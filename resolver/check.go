@@ -18,7 +18,10 @@ func (v *Validator) Check(ctx context.Context) error {
 	}
 	var faults []error
 	for _, server := range v.client.servers {
-		one := &Validator{Servers: []string{server.String()}, Anchors: v.Anchors, SHA1: v.SHA1, Skew: v.Skew, RootCAs: v.RootCAs, Dial: v.Dial, Now: v.Now}
+		one := &Validator{
+			Servers: []string{server.String()}, Anchors: v.Anchors, SHA1: v.SHA1, Skew: v.Skew,
+			Timeout: v.Timeout, RootCAs: v.RootCAs, Dial: v.Dial, Now: v.Now,
+		}
 		err := one.setup()
 		if err == nil {
 			err = one.checkServer(ctx, cmp.Or(v.Probe, "org"))

@@ -11,7 +11,7 @@ import (
 // A denial is what records of denial prove. The code of the reply (NXDOMAIN or not) is not signed, and
 // decides nothing.
 type denial struct {
-	noName bool   // the name does not exist, and no wildcard in its place; else it has no such record.
+	noName bool   // the name does not exist, and no wildcard in its place; else it has no such record
 	cut    bool   // the name is one where a zone is cut off
 	why    string // the proof leaves room for unsigned zones; "" if it does not
 }

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	udpSize  = 1232 // what we take by UDP: it is never fragmented (RFC 9715 §3.2)
+	udpSize  = 1232 // what we take by UDP: it is never fragmented (RFC 9715)
 	udpTime  = 2 * time.Second
 	tcpTime  = 5 * time.Second
 	maxStray = 16 // datagrams that answer something else, before we give up on a server

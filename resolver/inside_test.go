@@ -94,15 +94,21 @@ func TestRSA(t *testing.T) {
 	}
 }
 
-func p256(t *testing.T, flags uint16) (crypto.Signer, *dns.DNSKEY) {
+func newKey(t *testing.T, flags uint16, algorithm uint8, bits int) (crypto.Signer, *dns.DNSKEY) {
 	t.Helper()
 	k := rsaKey(17, 1024)
-	k.Flags, k.Algorithm = flags, dns.ECDSAP256SHA256
-	private, err := k.Generate(256)
+	k.Flags, k.Algorithm = flags, algorithm
+	private, err := k.Generate(bits)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return private.(crypto.Signer), k
+}
+
+func unknown(k *dns.DNSKEY) *dns.DNSKEY {
+	k = dns.Copy(k).(*dns.DNSKEY)
+	k.Algorithm = 200
+	return k
 }
 
 func sep(k *dns.DNSKEY) *dns.DNSKEY {
@@ -115,18 +121,21 @@ func sep(k *dns.DNSKEY) *dns.DNSKEY {
 // signed with such; and never when a key that we can use is there for the data.
 func TestUnusableKeys(t *testing.T) {
 	short := rsaKey(17, 768)
-	private, ksk := p256(t, dns.ZONE|dns.SEP)
-	_, zsk := p256(t, dns.ZONE)
+	private, ksk := newKey(t, dns.ZONE|dns.SEP, dns.RSASHA256, 1024)
+	_, zsk := newKey(t, dns.ZONE, dns.RSASHA256, 1024)
+	_, other := newKey(t, dns.ZONE, dns.ECDSAP256SHA256, 256)
 	for name, row := range map[string]struct {
 		ds   *dns.DNSKEY
 		keys []*dns.DNSKEY
 		why  bool
 	}{
-		"the DS is of a short key":           {short, []*dns.DNSKEY{short}, true},
-		"only short keys sign the data":      {ksk, []*dns.DNSKEY{ksk, short}, true},
-		"a good one signs the data":          {ksk, []*dns.DNSKEY{ksk, zsk, short}, false},
-		"one key for all":                    {ksk, []*dns.DNSKEY{ksk}, false},
-		"a short key for keys, and not ours": {ksk, []*dns.DNSKEY{ksk, sep(short)}, false},
+		"the DS is of a short key":                      {short, []*dns.DNSKEY{short}, true},
+		"only short keys sign the data":                 {ksk, []*dns.DNSKEY{ksk, short}, true},
+		"a good one signs the data":                     {ksk, []*dns.DNSKEY{ksk, zsk, short}, false},
+		"one key for all":                               {ksk, []*dns.DNSKEY{ksk}, false},
+		"only short keys, and one of another algorithm": {ksk, []*dns.DNSKEY{ksk, short, other}, true},
+		"an unknown algorithm besides":                  {ksk, []*dns.DNSKEY{ksk, unknown(other)}, false},
+		"a short key for keys, and not ours":            {ksk, []*dns.DNSKEY{ksk, sep(short)}, false},
 	} {
 		set := &rrset{owner: "example.", rtype: dns.TypeDNSKEY}
 		for _, k := range row.keys {

@@ -1,7 +1,9 @@
 package resolver_test
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -121,10 +123,49 @@ func TestTogether(t *testing.T) {
 			if a, err := v.Lookup(t.Context(), name, resolver.A); err != nil || a.Status != resolver.Secure {
 				t.Errorf("%s: %+v, %v", name, a, err)
 			}
+			name = []string{"a", "b"}[i%2] + ".spoiled.example" // both fail on the way, for the same reason
+			_, err := v.Lookup(t.Context(), name, resolver.A)
+			if e, ok := errors.AsType[*resolver.Error](err); !ok || e.Name != name || e.Status != resolver.Bogus {
+				t.Errorf("%s: %v", name, err)
+			}
 		})
 	}
 	all.Wait()
-	if n := asked.Load(); n != 10+1+2+4 { // names, keys of the root, DS and DNSKEY of three zones
+	if n := asked.Load(); n != 12+1+8 { // names, keys of the root, DS and DNSKEY of four zones
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// TestNothingBelow asks no further down than where a name is proved not to exist (RFC 8020).
+func TestNothingBelow(t *testing.T) {
+	tree := newTree(t)
+	name := strings.Repeat("x.", 40) + "nsec.example"
+	villain{tree, t}.answers(name, dns.TypeA, record(name+forged))
+	var asked atomic.Int32
+	v := &resolver.Validator{Servers: []string{serve(t, tally(tree.Recursor(), &asked))}, Anchors: tree.Anchor()}
+	if got, _ := status(v.Lookup(t.Context(), name, resolver.A)); got != resolver.Bogus {
+		t.Error(got)
+	}
+	if n := asked.Load(); n != 7 { // the record, keys of the root, DS and DNSKEY of two zones, DS of "x"
+		t.Errorf("asked %d times", n)
+	}
+}
+
+// TestSilence has those who wait for the same answer from a silent server fail together: none asks anew.
+func TestSilence(t *testing.T) {
+	var asked atomic.Int32
+	silent := serve(t, tally(dns.HandlerFunc(func(dns.ResponseWriter, *dns.Msg) {}), &asked))
+	v := &resolver.Validator{Servers: []string{silent}, Timeout: 50 * time.Millisecond}
+	var all sync.WaitGroup
+	for range 100 {
+		all.Go(func() {
+			if got, code := status(v.Lookup(t.Context(), "example.org", resolver.A)); got != resolver.Indeterminate || code != 22 {
+				t.Errorf("got %s (EDE %d)", got, code)
+			}
+		})
+	}
+	all.Wait()
+	if n := asked.Load(); n != 1 {
 		t.Errorf("asked %d times", n)
 	}
 }

@@ -52,9 +52,12 @@ func follow(ctx context.Context, src source, q question) (*Answer, error) {
 		set := r.about(at, t)
 		if set == nil {
 			v, err := src.judgeDenial(ctx, r, at, t)
+			if err != nil {
+				return nil, err
+			}
 			a.weaken(v)
 			a.NoName = v.noName
-			return a, err
+			return a, nil
 		}
 		v, err := src.judge(ctx, set, r)
 		if err != nil {
@@ -120,18 +123,21 @@ func (l *lookups) get(ctx context.Context, name string, t Type, begin func() sou
 	return &a, nil
 }
 
-// find does the work of a lookup, within the time that it may take.
+// find does the work of a lookup, within the time that it may take. Failures are kept, whatever it was
+// that failed: who asks again at once would only have the same. Not so if it was the caller who left.
 func (l *lookups) find(ctx context.Context, src source, q question) (kept, time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	limited, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
-	a, err := follow(ctx, src, q)
-	if errors.Is(err, errSpent) {
-		return kept{}, failKeep, err // who asks again would spend as much again
+	a, err := follow(limited, src, q)
+	switch {
+	case err == nil:
+		return kept{a, l.now().Add(a.TTL)}, clamp(a.TTL), nil
+	case ctx.Err() != nil:
+		return kept{}, 0, ctx.Err()
+	case limited.Err() != nil:
+		err = indeterminate(edeUnreachable, "no answer in time")
 	}
-	if err != nil {
-		return kept{}, keepFault(err), err
-	}
-	return kept{a, l.now().Add(a.TTL)}, clamp(a.TTL), nil
+	return kept{}, failKeep, err
 }
 
 // failed makes the error of a lookup: the context's when that has ended, else one that tells the question.
@@ -142,8 +148,6 @@ func (q question) failed(ctx context.Context, err error) error {
 	e := Error{Status: Indeterminate, Code: edeNone, Err: err}
 	if own, ok := errors.AsType[*Error](err); ok {
 		e = *own // others hold it too
-	} else if errors.Is(err, context.DeadlineExceeded) {
-		e.Code, e.Err = edeUnreachable, errors.New("no answer in time")
 	}
 	e.Name, e.Type = q.name, q.t
 	return &e
@@ -152,7 +156,8 @@ func (q question) failed(ctx context.Context, err error) error {
 // clamp returns how long something is kept that has this TTL.
 func clamp(ttl time.Duration) time.Duration { return min(max(ttl, minKeep), maxKeep) }
 
-// keepFault returns how long an error is kept: not at all if it is of who asked and not of what was asked.
+// keepFault returns how long an error on the way to an answer is kept: not at all if it is of who asked,
+// whose time or budget has run out, and not of what was asked.
 func keepFault(err error) time.Duration {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, errSpent) {
 		return 0

@@ -16,7 +16,8 @@
 //	if err == nil && a.Status == resolver.Secure { … }
 //
 // A [Validator] proves what it says from the keys of the root. It needs a server that resolves names and
-// passes on what DNSSEC adds, and need not trust it.
+// passes on what DNSSEC adds, and need not trust it. A [TrustAD] believes a server that validates; package
+// dnstest has a Resolver for tests.
 //
 // # What it promises
 //
@@ -37,7 +38,8 @@ import (
 // A Resolver looks records up. It may be used by many goroutines at once.
 type Resolver interface {
 	// Lookup returns the records of a type at a name, CNAMEs followed. It fails with an [*Error] when
-	// there is no answer that can be relied on, and with the context's error when that ends first.
+	// there is no answer that can be relied on, and with the context's error when that ends first. Others
+	// may hold what is in an answer: it must not be changed.
 	Lookup(ctx context.Context, name string, t Type) (*Answer, error)
 }
 

@@ -51,7 +51,7 @@ func (c *client) connect(ctx context.Context, s server) (net.Conn, error) {
 		return conn, err
 	}
 	config := c.tls.Clone()
-	config.ServerName = s.name // RFC 8310 §8.1
+	config.ServerName = s.name // RFC 7858 §3.2
 	return tls.Client(conn, config), nil
 }
 

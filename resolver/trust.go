@@ -188,9 +188,11 @@ func (s *search) keyed(ctx context.Context, apex string, usable []*dns.DS, set *
 		return nil, seal{}, err
 	}
 	z := &zone{apex: apex}
-	if z.keys, why = s.v.usableKeys(all); !signsData(z.keys) && signsData(all) {
-		// What the zone holds is signed with keys that we cannot use, and the set of keys is proved.
-		z.keys, z.why = nil, plain(apex)+" is as good as unsigned: "+why
+	z.keys, _ = s.v.usableKeys(all)
+	if data := dataKeys(all, entry); len(data) > 0 {
+		if usable, why := s.v.usableKeys(data); len(usable) == 0 {
+			z.keys, z.why = nil, plain(apex)+" is as good as unsigned: "+why
+		}
 	}
 	return z, proof, nil
 }
@@ -207,9 +209,12 @@ func (v *Validator) usableKeys(keys []key) (usable []key, why string) {
 	return usable, why
 }
 
-// signsData reports whether a key is there that is not only for keys (RFC 4034 §2.1.1: SEP).
-func signsData(keys []key) bool {
-	return slices.ContainsFunc(keys, func(k key) bool { return k.Flags&dns.SEP == 0 })
+// dataKeys returns the keys that sign what is in a zone and not only its keys (RFC 4034 §2.1.1: no SEP),
+// of the algorithms that its entry has: by these, all of it must be signed (RFC 4035 §2.2).
+func dataKeys(all, entry []key) []key {
+	return slices.DeleteFunc(slices.Clone(all), func(k key) bool {
+		return k.Flags&dns.SEP != 0 || !slices.ContainsFunc(entry, func(e key) bool { return e.Algorithm == k.Algorithm })
+	})
 }
 
 func earlier(a, b time.Time) time.Time {
