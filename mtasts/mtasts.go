@@ -11,9 +11,9 @@
 // # What it promises
 //
 // A policy once fetched stays in force until its end, whatever becomes of DNS and HTTPS, unless a newer one
-// takes its place (RFC 8461 §3.3); so who can forge an answer of the DNS and block a connection cannot switch it off. Nothing longer than
-// [MaxBody] is read, no redirect followed, no address dialled that is not public. The client starts no
-// goroutine that outlives the call.
+// takes its place (RFC 8461 §3.3): who forges an answer of the DNS and blocks a connection cannot switch it
+// off. Nothing longer than [MaxBody] is read, no redirect followed, no address dialled that is not public.
+// The client starts no goroutine that outlives the call.
 package mtasts
 
 import (

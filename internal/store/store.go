@@ -10,10 +10,11 @@
 //
 // # The store being away never stops mail
 //
-// Nothing that a delivery calls waits for a write, or longer than [readTimeout] for a read. What was read or
-// given is kept in memory too, and is what there is while the store is away: the database is down, the disk full, the file
-// gone or damaged. Writes wait in memory, bounded, and are tried again, later and later. The log tells when
-// the store goes and when it is back, and [Store.Health] tells at any time. A damaged file is never changed.
+// Nothing that a delivery calls waits for a write, or longer than half a second for a read. What was read or
+// given is kept in memory too, and is what there is while the store is away: the database is down, the disk
+// full, the file gone or damaged. Writes wait in memory, bounded, and are tried again, later and later. The
+// log tells when the store goes and when it is back, and [Store.Health] tells at any time. A damaged file is
+// never changed.
 //
 // Two processes may use one store at once. What Flush has confirmed, no end of any process undoes.
 package store
