@@ -4,7 +4,7 @@ GO      ?= go
 RUN     := 127.0.0.1:2525
 FUZZ    ?= 60s
 
-.PHONY: run test check fuzz bench build peers clean
+.PHONY: run test check fuzz bench build peers package try-package clean
 
 ## build: the program, in bin/starttls
 build:
@@ -46,5 +46,13 @@ fuzz:
 bench: peers build
 	$(GO) run ./test/bench
 
+## package: a Debian package in dist/, with manual pages, completions, units and a sample
+package:
+	packaging/build.sh
+
+## try-package: the package on a Debian 12 that has nothing else (debootstrap, as root)
+try-package: package
+	packaging/try.sh
+
 clean:
-	rm -rf bin
+	rm -rf bin dist

@@ -164,7 +164,7 @@ func packages(t *testing.T) map[string]map[string]string {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && (name == "test" || entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".") && name != "."):
+		case entry.IsDir() && (name == "test" || name == "packaging" || entry.Name() == "testdata" || strings.HasPrefix(entry.Name(), ".") && name != "."):
 			return fs.SkipDir
 		case !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
 			return nil

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -115,13 +114,4 @@ func (r *running) demands() string {
 		starttls.May:     "TLS offered, clients without it are served",
 		starttls.Encrypt: "TLS demanded",
 	}[r.Front.Level]
-}
-
-// version is the program's, as it was built.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

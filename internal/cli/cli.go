@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -61,6 +62,9 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	return statusUsage
 }
 
+// Command returns the whole command line, for who writes its manual pages.
+func Command() *cobra.Command { return newRoot(streams{strings.NewReader(""), io.Discard, io.Discard}) }
+
 func newRoot(std streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "starttls",
@@ -73,7 +77,7 @@ Exit status: 0 fine; 1 the peer refused; 2 it could not be reached or started;
 64 wrong usage.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return fmt.Errorf("unknown command %q; the commands are gateway, connect, check, policy, publish, lab, protocols", args[0])
+				return fmt.Errorf("unknown command %q; the commands are gateway, connect, check, policy, publish, lab, protocols, version", args[0])
 			}
 			return nil
 		},
@@ -84,6 +88,6 @@ Exit status: 0 fine; 1 the peer refused; 2 it could not be reached or started;
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
-	root.AddCommand(newGateway(std), newConnect(std), newCheck(std), newPolicy(std), newLab(std), newPublish(std), newProtocols(std))
+	root.AddCommand(newGateway(std), newConnect(std), newCheck(std), newPolicy(std), newLab(std), newPublish(std), newProtocols(std), newVersion(std))
 	return root
 }
