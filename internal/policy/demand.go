@@ -111,7 +111,7 @@ func (d *decision) byDANE(a *Attempt, h *Host) bool {
 		// Also where nothing is bogus: no valid records were returned (RFC 8460 §4.3.2.2).
 		f := &tlsrpt.Failure{Type: tlsrpt.DNSSECInvalid}
 		a.Refusal = d.refuse(451, "4.7.5", f, "DANE: TLSA lookup for %s: %s: %v", h.Name, r.Why, r.Err)
-		a.Why = a.Refusal.Text
+		a.Why = r.Why + ", and so it is not known what they demand"
 		return true
 	case r.Outcome == dane.Unusable:
 		a.set(starttls.Encrypt, FromDANE, "none of its TLSA records is usable, so TLS is demanded, of whomever")
