@@ -58,6 +58,27 @@ func (a *Answer) fill(set *rrset) {
 	slices.SortStableFunc(a.MX, func(x, y MXRecord) int { return cmp.Compare(x.Pref, y.Pref) })
 }
 
+// bulk is about what an answer takes in memory, in bytes.
+func (a *Answer) bulk() int {
+	n := 24*len(a.Addrs) + len(a.CNAME)
+	for _, r := range a.MX {
+		n += 24 + len(r.Host)
+	}
+	for _, s := range a.TXT {
+		n += 16 + len(s)
+	}
+	for _, r := range a.SRV {
+		n += 24 + len(r.Target)
+	}
+	for _, r := range a.TLSA {
+		n += 32 + len(r.Data)
+	}
+	for _, r := range a.CAA {
+		n += 40 + len(r.Tag) + len(r.Value)
+	}
+	return n
+}
+
 func (a *Answer) addAddr(ip []byte) {
 	if addr, ok := netip.AddrFromSlice(ip); ok {
 		a.Addrs = append(a.Addrs, addr)

@@ -15,7 +15,7 @@ const (
 	maxSignaturesSet = 16  // of them for one set of records
 	maxSameTag       = 4   // keys of a zone with the tag and algorithm of one signature
 	maxHashes        = 128 // of names (NSEC3) and of keys (DS)
-	maxKeys          = 64  // in a zone
+	maxKeys          = 32  // in a zone
 	maxLinks         = 8   // CNAMEs and DNAMEs in a row
 )
 
@@ -46,11 +46,12 @@ func spent(what string) error {
 var gate = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // gated runs the work when its turn has come.
-func gated(ctx context.Context, work func() error) error {
+func gated(ctx context.Context, work func()) error {
 	select {
 	case gate <- struct{}{}:
 		defer func() { <-gate }()
-		return work()
+		work()
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}

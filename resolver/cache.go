@@ -38,7 +38,8 @@ func (c *cache[K, V]) get(ctx context.Context, key K, fetch func() (V, time.Dura
 		select {
 		case <-e.done:
 		case <-ctx.Done():
-			return e.value, ctx.Err()
+			var none V
+			return none, ctx.Err()
 		}
 		if !e.own {
 			return e.value, e.err

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -80,7 +81,7 @@ func (c *client) exchange(ctx context.Context, q *dns.Msg) (*reply, error) {
 
 // refusal is the fault that a server told, with its extended error.
 func refusal(s server, r *reply) error {
-	e := &Error{Status: Indeterminate, Code: edeNone, Err: fmt.Errorf("%s says %s", s, dns.RcodeToString[r.rcode])}
+	e := &Error{Status: Indeterminate, Code: edeNone, Err: fmt.Errorf("%s says %s", s, cmp.Or(dns.RcodeToString[r.rcode], fmt.Sprint(r.rcode)))}
 	if r.ede != nil {
 		e.Code, e.Text = int(r.ede.InfoCode), r.ede.ExtraText
 	}
@@ -128,7 +129,7 @@ func (c *client) byUDP(ctx context.Context, s server, q *dns.Msg) (r *reply, who
 			continue // somebody guesses, and the right one may follow
 		}
 		exact := !broken && !a.Truncated && a.Question[0].Name == m.Question[0].Name
-		return newReply(a, n), exact, nil
+		return newReply(a), exact, nil
 	}
 	return nil, false, errors.New("too many datagrams that answer something else")
 }

@@ -16,6 +16,10 @@ const (
 	failKeep = 5 * time.Second
 )
 
+// maxBulk is the size up to which an answer is kept for its time, in bytes: 400 MX are, and what is made
+// to fill the memory is not.
+const maxBulk = 32 << 10
+
 // A question is what a lookup asks.
 type question struct {
 	name string // as Name returns it
@@ -131,7 +135,11 @@ func (l *lookups) find(ctx context.Context, src source, q question) (kept, time.
 	a, err := follow(limited, src, q)
 	switch {
 	case err == nil:
-		return kept{a, l.now().Add(a.TTL)}, clamp(a.TTL), nil
+		keep := clamp(a.TTL)
+		if a.bulk() > maxBulk {
+			keep = minKeep
+		}
+		return kept{a, l.now().Add(a.TTL)}, keep, nil
 	case ctx.Err() != nil:
 		return kept{}, 0, ctx.Err()
 	case limited.Err() != nil:

@@ -16,7 +16,6 @@ type reply struct {
 	checkingDisabled  bool // the CD bit
 	answer, authority []*rrset
 	ede               *dns.EDNS0_EDE // RFC 8914; nil if the server gave none
-	size              int            // of the message, in bytes
 }
 
 // An rrset is all records of one name and type (RFC 2181 §5), with the signatures that came with them.
@@ -27,10 +26,10 @@ type rrset struct {
 	sigs  []*dns.RRSIG
 }
 
-func newReply(m *dns.Msg, size int) *reply {
+func newReply(m *dns.Msg) *reply {
 	r := &reply{
 		rcode: m.Rcode, authentic: m.AuthenticatedData, checkingDisabled: m.CheckingDisabled,
-		answer: sets(m.Answer), authority: sets(m.Ns), size: size,
+		answer: sets(m.Answer), authority: sets(m.Ns),
 	}
 	if opt := m.IsEdns0(); opt != nil {
 		for _, o := range opt.Option {

@@ -85,7 +85,7 @@ func converse(ctx context.Context, conn net.Conn, q *dns.Msg) (*reply, error) {
 	case !release():
 		return nil, ctx.Err()
 	}
-	return newReply(a, len(in)), nil
+	return newReply(a), nil
 }
 
 // A pool keeps connections that are idle. What is too old is closed when the pool is next used.

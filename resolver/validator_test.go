@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -254,7 +255,9 @@ func TestLarge(t *testing.T) {
 	if err := tree.Set(zone.Config{Origin: "example", Text: text.String()}); err != nil {
 		t.Fatal(err)
 	}
-	v := &resolver.Validator{Servers: []string{serve(t, tree.Recursor())}, Anchors: tree.Anchor()}
+	var asked atomic.Int32
+	now := time.Now()
+	v := &resolver.Validator{Servers: []string{serve(t, tally(tree.Recursor(), &asked))}, Anchors: tree.Anchor(), Now: func() time.Time { return now }}
 	for name, count := range map[string]func(*resolver.Answer) bool{
 		"example":          func(a *resolver.Answer) bool { return len(a.MX) == 400 && a.MX[399].Host == "mx399.example" },
 		"_25._tcp.example": func(a *resolver.Answer) bool { return len(a.TLSA) == 300 },
@@ -266,5 +269,18 @@ func TestLarge(t *testing.T) {
 				t.Errorf("%s %s: %v", name, rt, err)
 			}
 		}
+	}
+	now = now.Add(10 * time.Second)
+	asked.Store(0)
+	for _, q := range []struct { // what fills the memory is not kept
+		name string
+		t    resolver.Type
+	}{{"example", resolver.MX}, {"_25._tcp.example", resolver.TLSA}, {"long.example", resolver.TXT}} {
+		if _, err := v.Lookup(t.Context(), q.name, q.t); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := asked.Load(); n != 2 { // by UDP, and by TCP
+		t.Errorf("asked %d times", n)
 	}
 }
