@@ -45,10 +45,12 @@ type tamperer struct {
 
 // attacked puts the attacker between a client and the host.
 func (h *host) attacked(client net.Conn, attack Attack) {
-	near, far := net.Pipe()
-	h.lab.serving.Go(func() { h.serve(far) })
+	near, far, err := connected()
+	if err != nil {
+		return
+	}
+	h.lab.serving.Go(func() { h.lab.tracked(far, h.serve) })
 	t := &tamperer{h: h, attack: attack, client: client, server: near, cr: bufio.NewReader(client), sr: bufio.NewReader(near)}
-	defer client.Close()
 	defer near.Close()
 	client.SetDeadline(time.Now().Add(idleLimit))
 	near.SetDeadline(time.Now().Add(idleLimit))
@@ -211,17 +213,38 @@ func (t *tamperer) intercept() {
 	t.splice()
 }
 
-// splice passes everything on, both ways, until one side ends.
+// splice passes everything on, both ways. Some clients end their half with QUIT, and hear the answer.
 func (t *tamperer) splice() {
 	done := make(chan struct{})
 	t.h.lab.serving.Go(func() {
 		defer close(done)
 		io.Copy(t.client, t.sr)
-		t.client.Close()
-		t.server.Close()
+		endHalf(t.client)
+		t.client.SetReadDeadline(time.Now().Add(time.Second)) // there is nobody to pass anything on to
 	})
 	io.Copy(t.server, t.cr)
-	t.client.Close()
-	t.server.Close()
+	endHalf(t.server)
 	<-done
+}
+
+func endHalf(conn net.Conn) {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+}
+
+// connected returns both ends of a connection inside this process. A net.Pipe cannot end one half.
+func connected() (near, far net.Conn, err error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer ln.Close()
+	if near, err = net.Dial("tcp", ln.Addr().String()); err != nil {
+		return nil, nil, err
+	}
+	if far, err = ln.Accept(); err != nil {
+		near.Close()
+	}
+	return near, far, err
 }

@@ -36,6 +36,10 @@ server:
   local-zone: "test." nodefault
   cache-max-ttl: 60
   cache-max-negative-ttl: 5
+  # On a busy machine an answer comes late; nobody is to be given up for it.
+  infra-host-ttl: 5
+  infra-keep-probing: yes
+  infra-cache-max-rtt: 2000
   val-log-level: 2
   ede: yes
 remote-control:

@@ -33,7 +33,7 @@ func newTalk(t *testing.T, l *Lab, host string) *talk {
 // connection.
 func (c *talk) say(text string, replies ...string) (last string) {
 	c.t.Helper()
-	if _, err := io.WriteString(c.conn, text); err != nil {
+	if _, err := io.WriteString(c.conn, text); text != "" && err != nil {
 		c.t.Fatal(err)
 	}
 	for _, want := range replies {
@@ -199,6 +199,10 @@ func TestFaults(t *testing.T) {
 		again.say(begin+message, "220 ", "250-", "250 ", "250 ", "354 ") // it befalls once
 	}
 
+	l.Fault(host, Fault{At: AtBody, Drop: true})
+	chunks := newTalk(t, l, host)
+	chunks.say(begin+"MAIL FROM:<a@b.test>\r\nRCPT TO:<x@y.test>\r\nBDAT 1 LAST\r\nx", "220 ", "250-", "250 ", "250 ", "")
+
 	l.Fault(host, Fault{At: AtRcpt, Reply: "450 4.2.1 Not now", Times: 2}, Fault{At: AtGreeting, Delay: time.Millisecond})
 	c := newTalk(t, l, host)
 	rcpt := "RCPT TO:<x@y.test>\r\n"
@@ -229,5 +233,18 @@ func TestClose(t *testing.T) {
 	}
 	if l.Close() == nil {
 		t.Error("closed twice")
+	}
+}
+
+// TestHalfClosed: a client that ends its half with its last words still hears the answers, on the path to
+// a server as well.
+func TestHalfClosed(t *testing.T) {
+	l := start(t, Config{Only: []string{"tls.test", "capability-removed-may.test"}})
+	for _, host := range []string{"mx.tls.test", "mx.capability-removed-may.test"} {
+		c := newTalk(t, l, host)
+		c.say(begin+"MAIL FROM:<a@b.test>\r\nRCPT TO:<x@y.test>\r\nDATA\r\n", "220 ", "250-", "250 ", "250 ", "354 ")
+		io.WriteString(c.conn, "x\r\n.\r\nQUIT\r\n")
+		c.conn.(*net.TCPConn).CloseWrite()
+		c.say("", "250 ", "221 ", "")
 	}
 }

@@ -186,7 +186,12 @@ func (s *session) chunk(arg string) error {
 // taker is take as a writer.
 type taker struct{ s *session }
 
-func (t taker) Write(data []byte) (int, error) { return len(data), t.s.take(data) }
+func (t taker) Write(data []byte) (int, error) {
+	if err := t.s.take(data); err != nil {
+		return 0, err // io.CopyN forgets the error of a last write that was whole
+	}
+	return len(data), nil
+}
 
 // path reads "FROM:<address> parameters", in which the address has no quoted ">".
 func path(arg, word string) (addr string, params []string, ok bool) {

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"net/smtp"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -36,6 +38,11 @@ func labAt(t *testing.T, c lab.Config) (l *lab.Lab, dir, resolver string) {
 	}
 	t.Cleanup(func() { l.Close() })
 	dir = t.TempDir()
+	for _, folder := range []string{dir, filepath.Dir(dir)} { // mail servers give root up, and read on
+		if err := os.Chmod(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, text := range l.Files(dir) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -71,9 +78,14 @@ func TestLabUnbound(t *testing.T) {
 	}
 }
 
-// otherwise is where Postfix 3.7 does not do what the lab says that senders must, and what it does. A
-// newer one may do better.
-var otherwise = map[string]struct{ status, says, why string }{
+// manyTLSA has 300 records, of which Postfix looks at 100, and Exim at fewer, whichever.
+const manyTLSA = "dane-many.test"
+
+// A habit is what a mail server does that is not what the lab says that senders must, and why. A newer
+// version may do better.
+type habit struct{ status, says, why string }
+
+var postfixHabits = map[string]habit{
 	"injected-response-may.test":       {"sent", "Trusted TLS", "it throws the bytes away, and TLS goes on"},
 	"injected-response-sts.test":       {"sent", "Trusted TLS", "it throws the bytes away, and TLS goes on"},
 	"injected-response-dane.test":      {"sent", "Verified TLS", "it throws the bytes away, and TLS goes on"},
@@ -85,9 +97,6 @@ var otherwise = map[string]struct{ status, says, why string }{
 	"dane-insecure-mx.test":            {"sent", "Trusted TLS", "it calls verified what is reached by a secure MX alone"},
 }
 
-// manyTLSA has 300 records, of which Postfix looks at 100, whichever.
-const manyTLSA = "dane-many.test"
-
 // TestLabPostfix has a real Postfix, with a real Unbound behind it, deliver to every domain of the lab
 // under its level dane: it delivers, defers and bounces as the lab says of senders that do DANE alone.
 func TestLabPostfix(t *testing.T) {
@@ -97,26 +106,86 @@ func TestLabPostfix(t *testing.T) {
 		lines = append(lines, strings.TrimSpace(line))
 	}
 	postfix := peer.StartPostfix(t, peer.PostfixOptions{Hostname: "sender.test", Domain: "-", Resolver: resolver, Main: lines})
+	everywhere(t, l, postfixHabits, func(t *testing.T, domain string) attempt {
+		_, log := deliver(t, postfix, domain)
+		_, status, _ := strings.Cut(log, "status=")
+		status, _, _ = strings.Cut(status, " ")
+		return attempt{status, strings.Contains(log, "Verified TLS connection"), log}
+	})
+}
+
+var eximHabits = map[string]habit{
+	"dane-ta-absent.test":   {"deferred", "none usable", "GnuTLS does not take the authority from the record"},
+	"dane-ta-domain.test":   {"deferred", "certificate invalid", "the MX host's is the only name that it takes"},
+	"dane-agility.test":     {"sent", "CV=dane", "any record that matches will do"},
+	"dane-insecure-mx.test": {"sent", "CV=yes", "it wants a secure MX"},
+}
+
+// TestLabExim is the same with Exim, whose TLS is GnuTLS's.
+func TestLabExim(t *testing.T) {
+	l, dir, resolver := realLab(t)
+	exim := peer.StartExim(t, peer.EximOptions{
+		Hostname: "sender.test", Domain: "-", Resolver: resolver, MX: true,
+		Transport: []string{"tls_verify_certificates = " + filepath.Join(dir, "ca.pem"), "tls_try_verify_hosts = *"},
+	})
+	everywhere(t, l, eximHabits, func(t *testing.T, domain string) attempt {
+		to := fmt.Sprintf("u%d@%s", rand.Uint32(), domain)
+		if err := smtp.SendMail(exim.Plain, nil, "a@sender.test", []string{to}, []byte("Subject: lab\r\n\r\nhello\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		return eximTried(t, exim, to)
+	})
+}
+
+// eximTried waits for what is logged of the first try to deliver to an address.
+func eximTried(t *testing.T, exim *peer.Exim, to string) attempt {
+	t.Helper()
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		log, err := os.ReadFile(exim.Log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(log)) {
+			for mark, status := range map[string]string{" => ": "sent", " == ": "deferred", " ** ": "bounced"} {
+				if strings.Contains(line, mark+to) && strings.HasSuffix(line, "\n") {
+					return attempt{status, strings.Contains(line, "CV=dane"), line}
+				}
+			}
+		}
+	}
+	t.Fatalf("no try to deliver to %s in %s", to, exim.Log)
+	return attempt{}
+}
+
+// An attempt is the first try of a mail server to deliver to a domain.
+type attempt struct {
+	status string // sent, deferred, bounced
+	dane   bool   // the server says that a TLSA record has matched
+	log    string
+}
+
+// everywhere has a mail server deliver to all domains of a lab.
+func everywhere(t *testing.T, l *lab.Lab, habits map[string]habit, try func(*testing.T, string) attempt) {
 	for _, d := range l.Domains() {
 		if d.Slow || d.Name == manyTLSA {
 			continue
 		}
 		t.Run(d.Name, func(t *testing.T) {
 			t.Parallel()
-			_, log := deliver(t, postfix, d.Name)
-			if known, ok := otherwise[d.Name]; ok {
-				if !strings.Contains(log, "status="+known.status) || !strings.Contains(log, known.says) {
-					t.Errorf("want it %s (%s), Postfix says\n%s", known.status, known.why, log)
+			a := try(t, d.Name)
+			if h, ok := habits[d.Name]; ok {
+				if a.status != h.status || !strings.Contains(a.log, h.says) {
+					t.Errorf("want it %s (%s), got\n%s", h.status, h.why, a.log)
 				}
 				return
 			}
-			labelled(t, l, d, log)
+			a.check(t, l, d)
 		})
 	}
 }
 
-// labelled holds what Postfix says of a delivery, and what has arrived, against what must be.
-func labelled(t *testing.T, l *lab.Lab, d lab.Domain, log string) {
+// check holds an attempt, and what has arrived, against what must be.
+func (a attempt) check(t *testing.T, l *lab.Lab, d lab.Domain) {
 	t.Helper()
 	want := d.DANEOnly
 	status := "deferred"
@@ -126,18 +195,19 @@ func labelled(t *testing.T, l *lab.Lab, d lab.Domain, log string) {
 	case want.Reply[0] == '5':
 		status = "bounced"
 	}
-	if !strings.Contains(log, "status="+status) && !(want.Deferrable && strings.Contains(log, "status=deferred")) {
-		t.Errorf("want %s, Postfix says\n%s", want, log)
+	if a.status != status && !(want.Deferrable && a.status == "deferred") {
+		t.Errorf("want %s, got\n%s", want, a.log)
 	}
 	if n := l.Count(d.Name); status != "sent" && n > 0 {
 		t.Errorf("want %s, and %d messages have arrived", want, n)
 	}
-	for _, m := range l.Messages(d.Name) { // Debian's OpenSSL has no old TLS
-		if m.Host != want.Host || want.Clear != (m.TLS == 0) && !strings.HasSuffix(d.Name, "old-tls.test") {
-			t.Errorf("want %s, got %+v; Postfix says\n%s", want, m, log)
+	for _, m := range l.Messages(d.Name) {
+		old := strings.HasSuffix(d.Name, "old-tls.test") // Debian's libraries may have none
+		if m.Host != want.Host || want.Clear != (m.TLS == 0) && !old {
+			t.Errorf("want %s, got %+v\n%s", want, m, a.log)
 		}
 	}
-	if verified := strings.Contains(log, "Verified TLS connection"); status == "sent" && verified != (want.Level == starttls.Dane) {
-		t.Errorf("want %s, Postfix says\n%s", want, log)
+	if status == "sent" && a.dane != (want.Level == starttls.Dane) {
+		t.Errorf("want %s, got\n%s", want, a.log)
 	}
 }

@@ -12,7 +12,9 @@ type EximOptions struct {
 	Hostname  string   // if empty, mx.example.test
 	Domain    string   // delivered here; if empty, example.test; "-" for none
 	Relay     string   // host:port for all other mail; if empty, delivered here too
-	Transport []string // further options of the SMTP transport to Relay: "hosts_require_tls = *"
+	MX        bool     // all other mail goes to its domain's servers, under DANE
+	Resolver  string   // address of the resolver that it asks, at port 53, and trusts; if empty, the machine's
+	Transport []string // further options of the SMTP transport: "hosts_require_tls = *"
 	Main      []string // further lines of the main section
 }
 
@@ -47,7 +49,7 @@ func StartExim(t T, o EximOptions) *Exim {
 	conf := eximMain(in, e, o, program)
 	conf = append(conf, eximRest(e, o)...)
 	file := in.write("exim.conf", conf...)
-	in.start(in.command(program, "-C", file, "-bdf", "-q5s"), syscall.SIGTERM, a...)
+	in.start(in.resolvingBy(o.Resolver, program, "-C", file, "-bdf", "-q5s"), syscall.SIGTERM, a...)
 	return e
 }
 
@@ -84,6 +86,7 @@ func eximMain(in *instance, e *Exim, o EximOptions, program string) []string {
 		"keep_environment =",
 		"log_selector = +tls_cipher +tls_peerdn +tls_sni +tls_certificate_verified +received_recipients",
 		"domainlist local_domains = " + o.Domain,
+		"dns_dnssec_ok = 1",
 		"acl_smtp_rcpt = accept",
 		"acl_smtp_data = accept",
 	}, o.Main...)
@@ -110,9 +113,14 @@ func eximRest(e *Exim, o EximOptions) []string {
 		"  domains = +local_domains",
 		"  transport = inbox",
 	}
-	if o.Relay == "" {
+	switch {
+	case o.MX:
+		conf = append(conf, "everywhere:", "  driver = dnslookup", "  dnssec_request_domains = *",
+			"  self = send", // to Exim, all of 127.0.0.0/8 is this machine
+			"  transport = out")
+	case o.Relay == "":
 		conf = append(conf, "everywhere:", "  driver = accept", "  transport = inbox")
-	} else {
+	default:
 		host, port, _ := net.SplitHostPort(o.Relay)
 		conf = append(conf, "relay:", "  driver = manualroute",
 			"  route_list = * "+host+"::"+port, // a colon separates, two are one
@@ -129,6 +137,9 @@ func eximRest(e *Exim, o EximOptions) []string {
 		"  driver = smtp",
 		"  allow_localhost",
 	)
+	if o.MX {
+		conf = append(conf, "  hosts_try_dane = *", "  dnssec_request_domains = *")
+	}
 	for _, line := range o.Transport {
 		conf = append(conf, "  "+line)
 	}

@@ -50,6 +50,7 @@ func unboundConf(in *instance, o UnboundOptions) []string {
 		`  module-config: "validator iterator"`,
 		`  trust-anchor-file: "` + in.write("anchor", o.Anchor) + `"`,
 		"  cache-max-ttl: 1", "  cache-max-negative-ttl: 1", "  val-bogus-ttl: 1", "  infra-host-ttl: 1",
+		"  infra-keep-probing: yes", "  infra-cache-max-rtt: 2000",
 		"  val-nsec3-keysize-iterations: \"1024 150 2048 500 4096 2500\"",
 	}
 	for _, zone := range strings.Fields("test. example. invalid. onion. home.arpa. 127.in-addr.arpa.") {
