@@ -42,7 +42,7 @@ fuzz:
 	  done; \
 	done
 
-## bench: the gateway beside stunnel and nginx, as a table
+## bench: the gateway beside stunnel and nginx, policy serve beside postfix-mta-sts-resolver, as tables
 bench: peers build
 	$(GO) run ./test/bench
 

@@ -6,8 +6,21 @@ import (
 	"strings"
 	"time"
 
+	"github.com/VictoriaMetrics/metrics"
+
 	"starttls/internal/socketmap"
 )
+
+// answerWords are all that an answer can be, in one word.
+var answerWords = []string{
+	"none", "may", "encrypt", "fingerprint", "verify", "secure", "dane", "dane-only",
+	"notfound", "temp", "timeout", "perm",
+}
+
+type answerKind struct {
+	word string
+	kept bool
+}
 
 // count sets the metrics up. Labels are words of ours, never names of domains.
 func (s *policyServer) count() {
@@ -24,13 +37,23 @@ func (s *policyServer) count() {
 	if s.store != nil {
 		s.set.RegisterMetricsWriter(func(w io.Writer) { writeStore(w, "", s.store) })
 	}
+	answers := map[answerKind]*metrics.Counter{}
+	for _, word := range answerWords {
+		for _, kept := range []bool{false, true} {
+			name := fmt.Sprintf(`starttls_policy_answers_total{answer=%q,kept="%t"}`, word, kept)
+			answers[answerKind{word, kept}] = s.set.NewCounter(name)
+		}
+	}
 	s.policies.Told = func(r socketmap.Reply, kept bool, took time.Duration) {
-		name := fmt.Sprintf(`starttls_policy_answers_total{answer=%q,kept="%t"}`, inOneWord(r), kept)
-		s.set.GetOrCreateCounter(name).Inc()
+		answers[answerKind{inOneWord(r), kept}].Inc()
 		waited.Update(took.Seconds())
 	}
+	plans := map[string]*metrics.Counter{}
+	for _, word := range answerWords {
+		plans[word] = s.set.NewCounter(fmt.Sprintf("starttls_policy_plans_total{answer=%q}", word))
+	}
 	s.policies.Made = func(r socketmap.Reply, took time.Duration) {
-		s.set.GetOrCreateCounter(fmt.Sprintf("starttls_policy_plans_total{answer=%q}", inOneWord(r))).Inc()
+		plans[inOneWord(r)].Inc()
 		made.Update(took.Seconds())
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"starttls/internal/policy"
 )
@@ -47,12 +49,13 @@ type Policies struct {
 	slots chan struct{}
 
 	mu      sync.Mutex
-	answers map[policy.Destination]*list.Element // of *answer
-	used    *list.List                           // the one last asked for in front
+	answers map[string]*list.Element // of *answer, by what was asked
+	used    *list.List               // the one last asked for in front
 }
 
 // An answer is what is kept of one destination. Policies.mu guards it.
 type answer struct {
+	key    string
 	to     policy.Destination
 	reply  Reply
 	until  time.Time     // the reply may be told before
@@ -70,7 +73,7 @@ const (
 func (p *Policies) init() {
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.slots = make(chan struct{}, cmp.Or(p.MaxPlans, 100))
-	p.answers, p.used = map[policy.Destination]*list.Element{}, list.New()
+	p.answers, p.used = map[string]*list.Element{}, list.New()
 }
 
 // Answer answers a question of Postfix. The table's name has no meaning.
@@ -84,16 +87,23 @@ func (p *Policies) Answer(ctx context.Context, _, key string) Reply {
 }
 
 func (p *Policies) answer(ctx context.Context, key string, now time.Time) (r Reply, kept bool) {
-	d, ok, err := ParseKey(key)
-	switch {
-	case err != nil:
-		return Reply{Status: Perm, Text: oneLine(err.Error())}, true
-	case !ok:
-		return Reply{}, true
-	}
 	p.once.Do(p.init)
+	key = spelling(key)
 	p.mu.Lock()
-	a := p.find(d, now)
+	a := p.find(key)
+	if a == nil {
+		p.mu.Unlock()
+		d, ok, err := ParseKey(key)
+		switch {
+		case err != nil:
+			return Reply{Status: Perm, Text: oneLine(err.Error())}, true
+		case !ok:
+			return Reply{}, true
+		}
+		p.mu.Lock()
+		a = p.add(key, d)
+	}
+	p.renew(a, now)
 	r, kept = a.reply, now.Before(a.until)
 	making := a.making
 	p.mu.Unlock()
@@ -110,25 +120,44 @@ func (p *Policies) answer(ctx context.Context, key string, now time.Time) (r Rep
 	return a.reply, false
 }
 
-// find returns the answer for a destination. One that is not there or past its end is being made then,
-// one that is near its end too.
-func (p *Policies) find(d policy.Destination, now time.Time) *answer {
-	e := p.answers[d]
+// spelling is how a key is written where answers are kept. Other ways to write the same are other keys, and
+// cost no more than a plan.
+func spelling(key string) string {
+	if !utf8.ValidString(key) || len(key) < 2 {
+		return key
+	}
+	return strings.ToLower(strings.TrimSuffix(key, "."))
+}
+
+// find returns the answer under a key, or nil.
+func (p *Policies) find(key string) *answer {
+	e := p.answers[key]
 	if e == nil {
-		e = p.used.PushFront(&answer{to: d})
-		p.answers[d] = e
-		if p.used.Len() > cmp.Or(p.MaxAnswers, 20_000) {
-			oldest := p.used.Back()
-			delete(p.answers, p.used.Remove(oldest).(*answer).to)
-		}
+		return nil
 	}
 	p.used.MoveToFront(e)
-	a := e.Value.(*answer)
+	return e.Value.(*answer)
+}
+
+// add makes room for an answer. Somebody else may have done so meanwhile.
+func (p *Policies) add(key string, d policy.Destination) *answer {
+	if a := p.find(key); a != nil {
+		return a
+	}
+	a := &answer{key: key, to: d}
+	p.answers[key] = p.used.PushFront(a)
+	if p.used.Len() > cmp.Or(p.MaxAnswers, 20_000) {
+		delete(p.answers, p.used.Remove(p.used.Back()).(*answer).key)
+	}
+	return a
+}
+
+// renew has an answer made that is not there, or past its end, or near it.
+func (p *Policies) renew(a *answer, now time.Time) {
 	if a.making == nil && !now.Before(a.renew) {
 		a.making = make(chan struct{})
 		p.work.Go(func() { p.make(a) })
 	}
-	return a
 }
 
 // make makes the plan of an answer anew.

@@ -168,18 +168,27 @@ func TestDNSAway(t *testing.T) {
 	})
 }
 
-// A plan that takes too long is TEMP, and TIMEOUT is never kept as if it were an answer.
+// A plan that takes too long is TEMP; one for which there was no room TIMEOUT.
 func TestPlansTakeNoLongerThanTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		made := &plans{plan: goodFor(time.Minute, good("a.example")), took: time.Hour}
-		p := &Policies{Plan: made.make, Limit: time.Second, MaxPlans: 1}
+		release := make(chan struct{})
+		p := &Policies{Limit: time.Second, MaxPlans: 1, Plan: func(ctx context.Context, d policy.Destination) (*policy.Plan, error) {
+			<-ctx.Done()
+			if d.Domain == "example.net" {
+				<-release
+			}
+			return nil, ctx.Err()
+		}}
 		defer p.Close()
+		defer close(release)
 		begun := time.Now()
 		ask(t, p, "example.com", "TEMP example.com: context deadline exceeded")
 		if took := time.Since(begun); took != time.Second {
 			t.Errorf("took %v", took)
 		}
-		go p.Answer(t.Context(), "", "example.net")
+		waits, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go p.Answer(waits, "", "example.net")
 		synctest.Wait()
 		ask(t, p, "example.org", "TIMEOUT too many questions at once")
 	})

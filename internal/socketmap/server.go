@@ -110,6 +110,8 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 type connection struct {
 	*Server
 	net.Conn
+	wait  time.Duration // for the next bytes, from begun on
+	begun time.Time
 	mu    sync.Mutex
 	ended bool
 }
@@ -122,14 +124,18 @@ func (c *connection) end() {
 	c.SetReadDeadline(time.Unix(1, 0))
 }
 
-// waitUntil sets the time for reading, unless the end has come.
-func (c *connection) waitUntil(t time.Time) {
+// Read reads what the client says, in time.
+func (c *connection) Read(b []byte) (int, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if !c.ended {
-		c.SetReadDeadline(t)
+		c.SetReadDeadline(c.begun.Add(c.wait))
 	}
+	c.mu.Unlock()
+	return c.Conn.Read(b)
 }
+
+// expect says for how long the next bytes are waited for.
+func (c *connection) expect(wait time.Duration) { c.wait, c.begun = wait, time.Now() }
 
 // talk answers questions until the client has none, or is not understood, or the time is over.
 func (c *connection) talk(ctx context.Context) error {
@@ -137,16 +143,15 @@ func (c *connection) talk(ctx context.Context) error {
 	if c.Protocol == TCPTable {
 		read, reply = readTCPTable, appendTCPTable
 	}
-	r := bufio.NewReaderSize(c.Conn, maxLine+1)
-	var in, out []byte
+	r := bufio.NewReaderSize(c, maxLine+1)
+	in, out := make([]byte, 0, 512), []byte(nil)
 	for {
-		c.waitUntil(time.Now().Add(cmp.Or(c.Idle, 5*time.Minute)))
-		if _, err := r.Peek(1); err != nil {
-			return err
-		}
-		c.waitUntil(time.Now().Add(requestTime))
-		if in == nil {
-			in = make([]byte, 0, 512)
+		if r.Buffered() == 0 {
+			c.expect(cmp.Or(c.Idle, 5*time.Minute))
+			if _, err := r.Peek(1); err != nil {
+				return err
+			}
+			c.expect(requestTime)
 		}
 		table, key, err := read(r, in)
 		wrong, ok := errors.AsType[errQuery](err)

@@ -1,12 +1,12 @@
 //go:build linux
 
 // Command bench measures the gateway beside stunnel and nginx's mail proxy: sessions through STARTTLS,
-// bulk, memory of idle connections, round trips. All are measured in one run, in rounds that take turns,
+// bulk, memory of idle connections, round trips; and "policy serve" beside postfix-mta-sts-resolver. All are measured in one run, in rounds that take turns,
 // and the median of the rounds is told, so that what else the machine does hits all alike.
 //
-//	go run ./test/bench [-quick] [-rounds N] [-only sessions|bulk|memory|latency] [-self DIR]
+//	go run ./test/bench [-quick] [-rounds N] [-only sessions|bulk|memory|latency|policy] [-self DIR]
 //
-// The clients and the backend are part of this program, the same for all three; everything stays on
+// The clients and the backend are part of this program, the same for all; everything stays on
 // loopback. It asserts nothing. A peer that is not on the machine is left out. What it starts it stops,
 // on an interrupt too.
 package main
@@ -74,7 +74,8 @@ type bench struct {
 	pki   *peer.PKI
 	back  *backend
 	build string // the gateway's program
-	table table
+	table table  // of proxies
+	maps  table  // of policy maps
 	said  map[string]bool
 }
 
@@ -102,6 +103,7 @@ var parts = []struct {
 	{"bulk", 50 * time.Second, (*bench).measureBulk},
 	{"latency", 10 * time.Second, (*bench).measureLatency},
 	{"memory", 50 * time.Second, (*bench).measureMemory},
+	{"policy", 60 * time.Second, (*bench).measurePolicy},
 }
 
 func partNames() (names []string) {
@@ -115,7 +117,10 @@ func partNames() (names []string) {
 func run(ctx context.Context, o options) (err error) {
 	raiseFileLimit()
 	debug.SetGCPercent(400) // of the clients: what they do is not measured
-	b := &bench{options: o, scope: &scope{}, size: fullSize, said: map[string]bool{}}
+	b := &bench{
+		options: o, scope: &scope{}, size: fullSize, said: map[string]bool{},
+		table: table{names: proxyNames}, maps: table{names: []string{policyServe, stsResolver}},
+	}
 	if o.quick {
 		b.size = quickSize
 	}
@@ -141,7 +146,12 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}
 	b.tellMachine(time.Since(begun))
-	fmt.Print(b.table.markdown())
+	if len(b.table.rows) > 0 {
+		fmt.Print(b.table.markdown(notes))
+	}
+	if len(b.maps.rows) > 0 {
+		fmt.Print("\n", b.maps.markdown(mapNotes))
+	}
 	return nil
 }
 

@@ -20,6 +20,7 @@ const (
 
 // A table collects the figures of all rounds.
 type table struct {
+	names   []string // of all columns, the first is ours
 	rows    []*row
 	proxies []string            // those that have figures
 	notes   map[string][]string // by proxy
@@ -48,7 +49,7 @@ func (t *table) meet(proxy string) {
 	}
 	t.proxies = append(t.proxies, proxy)
 	slices.SortFunc(t.proxies, func(a, b string) int {
-		return slices.Index(proxyNames, a) - slices.Index(proxyNames, b)
+		return slices.Index(t.names, a) - slices.Index(t.names, b)
 	})
 }
 
@@ -67,16 +68,24 @@ func (t *table) share(used, took time.Duration) {
 }
 
 // markdown returns the table and the notes.
-func (t *table) markdown() string {
+func (t *table) markdown(notes string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| |  | %s | gateway : stunnel | gateway : nginx | spread |\n", strings.Join(proxyNames, " | "))
-	fmt.Fprintf(&b, "|-|-|%s-:|-:|-:|\n", strings.Repeat("-:|", len(proxyNames)))
+	us := t.names[0]
+	others := slices.DeleteFunc(slices.Clone(t.names[1:]), func(name string) bool { return name == also })
+	fmt.Fprintf(&b, "| |  | %s |", strings.Join(t.names, " | "))
+	for _, other := range others {
+		fmt.Fprintf(&b, " %s : %s |", us, other)
+	}
+	fmt.Fprintf(&b, " spread |\n|-|-|%s-:|\n", strings.Repeat("-:|", len(t.names)+len(others)))
 	for _, r := range t.rows {
 		fmt.Fprintf(&b, "| %s | %s %s |", r.what, r.unit, r.better)
-		for _, p := range proxyNames {
+		for _, p := range t.names {
 			fmt.Fprintf(&b, " %s |", figure(median(r.values[p])))
 		}
-		fmt.Fprintf(&b, " %s | %s | %s |\n", r.ratio(stunnel), r.ratio(nginx), r.spread())
+		for _, other := range others {
+			fmt.Fprintf(&b, " %s |", r.ratio(us, other))
+		}
+		fmt.Fprintf(&b, " %s |\n", r.spread(us))
 	}
 	b.WriteString(notes)
 	for _, p := range t.proxies {
@@ -90,9 +99,9 @@ func (t *table) markdown() string {
 	return b.String()
 }
 
-// ratio is that of the medians, turned so that more than one is good for the gateway.
-func (r *row) ratio(other string) string {
-	a, b := median(r.values[ours]), median(r.values[other])
+// ratio is that of the medians, turned so that more than one is good for us.
+func (r *row) ratio(us, other string) string {
+	a, b := median(r.values[us]), median(r.values[other])
 	if r.better == less {
 		a, b = b, a
 	}
@@ -102,9 +111,9 @@ func (r *row) ratio(other string) string {
 	return fmt.Sprintf("%.2f", a/b)
 }
 
-// spread is how far the gateway's rounds lie apart, in percent of their median.
-func (r *row) spread() string {
-	v := r.values[ours]
+// spread is how far our rounds lie apart, in percent of their median.
+func (r *row) spread(us string) string {
+	v := r.values[us]
 	if len(v) < 2 {
 		return "–"
 	}

@@ -19,6 +19,7 @@ type UnboundOptions struct {
 // Unbound is a running resolver that validates.
 type Unbound struct {
 	Addr string
+	PID  int // of its process group too
 	Log  string
 }
 
@@ -33,7 +34,7 @@ func StartUnbound(t T, o UnboundOptions) *Unbound {
 		o.Conf = in.write("unbound.conf", unboundConf(in, o)...)
 	}
 	in.start(in.command("unbound", "-d", "-c", o.Conf), syscall.SIGTERM, o.Listen)
-	return &Unbound{Addr: o.Listen, Log: in.log}
+	return &Unbound{Addr: o.Listen, PID: in.pid, Log: in.log}
 }
 
 // unboundConf is for a resolver that knows the lab's names, and remembers nothing for longer than a second.
