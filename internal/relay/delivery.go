@@ -83,6 +83,8 @@ func (d *delivery) add(ctx context.Context, r *recipient) {
 		r.reply = *d.no
 	case d.hop == nil:
 		d.open(ctx)
+	case d.hop.narrow(d.env) && !isASCII(r.addr): // RFC 6531 §3.5
+		r.reply = answer(553, "5.6.7", "%s does not support SMTPUTF8 (%s)", d.hop, d.id)
 	default:
 		release := d.hop.bind(ctx)
 		defer release()
@@ -142,6 +144,13 @@ func (d *delivery) run(ctx context.Context, in *intake) {
 	if len(taken) == 0 {
 		return
 	}
+	if d.hop.narrow(d.env) {
+		d.await(ctx, in)
+		if in.beyondASCII { // RFC 6531 §3.5
+			d.settle(taken, answer(550, "5.6.9", "%s does not support SMTPUTF8, and the header needs it (%s)", d.hop, d.id), nil)
+			return
+		}
+	}
 	release := d.hop.bind(ctx)
 	r, err := d.hop.send(d.env, d.feed, d.committed.Load)
 	release()
@@ -151,12 +160,17 @@ func (d *delivery) run(ctx context.Context, in *intake) {
 	d.settle(taken, r, err)
 }
 
-// relax waits for the header and tries once more if the message does without TLS.
-func (d *delivery) relax(ctx context.Context, in *intake) {
+// await waits for the header, or the end of the delivery.
+func (d *delivery) await(ctx context.Context, in *intake) {
 	select {
 	case <-in.header:
 	case <-ctx.Done():
 	}
+}
+
+// relax waits for the header and tries once more if the message does without TLS.
+func (d *delivery) relax(ctx context.Context, in *intake) {
+	d.await(ctx, in)
 	if d.message.TLSOptional = in.tlsOptional; d.message.TLSOptional {
 		d.open(ctx)
 	} else {

@@ -16,9 +16,10 @@ type intake struct {
 	content     content
 	size        int64
 	head        []byte        // the header so far
-	header      chan struct{} // closed when the next two are known
+	header      chan struct{} // closed when the rest is known
 	known       bool
-	tlsOptional bool
+	tlsOptional bool // it says so
+	beyondASCII bool // it is
 }
 
 func newIntake(env *envelope, deliveries []*delivery, c *Config) *intake {
@@ -46,6 +47,7 @@ func (in *intake) write(p []byte) {
 	in.head = append(in.head, p...)
 	if end := headerEnd(in.head); end >= 0 || len(in.head) >= maxHeader {
 		in.tlsOptional = end >= 0 && end <= maxHeader && tlsOptional(in.head[:end])
+		in.beyondASCII = eightBit(in.head[:max(end, 0)]) || end < 0 && eightBit(in.head)
 		in.learn()
 	}
 }
@@ -88,6 +90,7 @@ func (in *intake) end(whole bool) {
 	}
 	if !in.known {
 		in.tlsOptional = whole && tlsOptional(in.head) // a message that is all header
+		in.beyondASCII = eightBit(in.head)
 		in.learn()
 	}
 	whole = whole && !in.faulty()

@@ -90,13 +90,15 @@ func (s *session) parameter(e *envelope, key, value string, valued bool) *reply 
 
 // checkPath refuses an address beyond ASCII without SMTPUTF8 (RFC 6531 §3.5).
 func (e *envelope) checkPath(path string) *reply {
-	for i := range len(path) {
-		if path[i] >= 0x80 && !e.utf8 {
-			no := answer(553, "5.6.7", "An address beyond ASCII needs SMTPUTF8")
-			return &no
-		}
+	if !e.utf8 && !isASCII(path) {
+		no := answer(553, "5.6.7", "An address beyond ASCII needs SMTPUTF8")
+		return &no
 	}
 	return nil
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c >= 0x80 })
 }
 
 // A recipient is one address and what has become of it.

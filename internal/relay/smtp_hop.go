@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -200,12 +201,12 @@ func (h *hop) quit() {
 }
 
 // lacks returns how a message cannot be passed on here as it is, nil if it can.
-func (h *hop) lacks(e *envelope) *policy.Refusal {
+func (h *hop) lacks(e *envelope, rcpts []*recipient) *policy.Refusal {
 	host := h.attempt.Host
 	switch limit, _ := strconv.ParseInt(h.offers["SIZE"], 10, 64); {
 	case e.requireTLS && e.from != "" && !h.has("REQUIRETLS"): // a bounce would be lost (RFC 8689 §5)
 		return &policy.Refusal{Code: 550, Enhanced: "5.7.30", Text: fmt.Sprintf("%s does not support REQUIRETLS", host)}
-	case e.utf8 && !h.has("SMTPUTF8"): // RFC 6531 §3.5
+	case h.narrow(e) && (!isASCII(e.from) || slices.ContainsFunc(rcpts, func(r *recipient) bool { return !isASCII(r.addr) })): // RFC 6531 §3.5
 		return &policy.Refusal{Code: 553, Enhanced: "5.6.7", Text: fmt.Sprintf("%s does not support SMTPUTF8", host)}
 	case e.body == bodyBinary && !(h.has("BINARYMIME") && h.has("CHUNKING")): // RFC 3030 §3
 		return &policy.Refusal{Code: 554, Enhanced: "5.6.3", Text: fmt.Sprintf("%s does not support BINARYMIME", host)}
@@ -214,6 +215,10 @@ func (h *hop) lacks(e *envelope) *policy.Refusal {
 	}
 	return nil
 }
+
+// narrow reports whether a message was announced as one with SMTPUTF8, and the server knows none. Clients
+// announce it for messages that do not need it as well: those pass.
+func (h *hop) narrow(e *envelope) bool { return e.utf8 && !h.has("SMTPUTF8") }
 
 // mailFrom is the command that begins a transaction, with what the server has said that it knows.
 func (h *hop) mailFrom(e *envelope) string {
@@ -224,7 +229,7 @@ func (h *hop) mailFrom(e *envelope) string {
 	if e.body == bodyBinary || e.body != "" && h.has("8BITMIME") {
 		line += " BODY=" + e.body
 	}
-	if e.utf8 {
+	if e.utf8 && h.has("SMTPUTF8") {
 		line += " SMTPUTF8"
 	}
 	if e.requireTLS && h.has("REQUIRETLS") {

@@ -78,7 +78,7 @@ func (w *walk) try(ctx context.Context, a *policy.Attempt, ip netip.Addr) *hop {
 		w.refusals = append(w.refusals, refusal)
 		return nil
 	}
-	if no := h.lacks(w.env); no != nil {
+	if no := h.lacks(w.env, w.rcpts); no != nil {
 		w.refusals = append(w.refusals, no)
 		h.quit()
 		return nil
@@ -114,7 +114,7 @@ func (w *walk) failed(h *hop, err error) {
 func (w *walk) transact(ctx context.Context, h *hop) error {
 	release := h.bind(ctx)
 	defer release()
-	if no := h.lacks(w.env); no != nil {
+	if no := h.lacks(w.env, w.rcpts); no != nil {
 		return errors.New(no.Text)
 	}
 	replies, err := h.transact(w.env, w.rcpts)
