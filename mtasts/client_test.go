@@ -316,7 +316,7 @@ func TestSingleFlight(t *testing.T) {
 	inBubble(t, "a hundred", func(t *testing.T, w *world) {
 		policy := w.answer
 		w.handle(func(rw http.ResponseWriter, r *http.Request) {
-			time.Sleep(time.Second)
+			pause(r, time.Second)
 			policy(rw, r)
 		})
 		var all sync.WaitGroup
@@ -329,7 +329,7 @@ func TestSingleFlight(t *testing.T) {
 	inBubble(t, "the first goes away", func(t *testing.T, w *world) {
 		policy := w.answer
 		w.handle(func(rw http.ResponseWriter, r *http.Request) {
-			time.Sleep(time.Second)
+			pause(r, time.Second)
 			policy(rw, r)
 		})
 		ctx, cancel := context.WithCancel(t.Context())

@@ -119,6 +119,14 @@ func (w *world) away() {
 	w.handle(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusServiceUnavailable) })
 }
 
+// pause waits before an answer, or until nobody waits for it.
+func pause(r *http.Request, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-r.Context().Done():
+	}
+}
+
 // hang makes the policy host take requests and not answer.
 func (w *world) hang() {
 	w.handle(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })

@@ -201,7 +201,7 @@ func TestFetchSlow(t *testing.T) {
 				w.handle(func(rw http.ResponseWriter, r *http.Request) {
 					rw.Header().Set("Content-Type", "text/plain")
 					for _, b := range []byte(with("", "")) {
-						time.Sleep(c.pause)
+						pause(r, c.pause)
 						if _, err := rw.Write([]byte{b}); err != nil || http.NewResponseController(rw).Flush() != nil {
 							return
 						}
