@@ -54,7 +54,7 @@ func TestPolicyOfTheLab(t *testing.T) {
 		_, err := io.WriteString(r.std.out, "\n")
 		return err
 	})
-	cmd.SetArgs([]string{"--lab", "--live", "--timeout", "2s", "--parallel", "16", "--name", "us.test"})
+	cmd.SetArgs([]string{"--lab", "--live", "--timeout", "3s", "--parallel", "16", "--name", "us.test"})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	if err := cmd.Execute(); err == nil {
 		t.Error("every domain of the lab is well, it says")
