@@ -34,7 +34,8 @@ type Verdict struct {
 	// "!secure:certificate-host-mismatch" where a demand was not met, with "/requiretls" behind the level
 	// where the message asked for that.
 	Word string
-	// Outcomes are how reports count the session: one for each policy that there is, enforced or not.
+	// Outcomes are how reports count the session: one for each policy that there is, enforced or not. There
+	// are none where it did not come to the question of TLS.
 	Outcomes []tlsrpt.Outcome
 }
 
@@ -43,6 +44,10 @@ func (a *Attempt) Judge(s Session, base *tls.Config) Verdict {
 	var v Verdict
 	if err := a.hold(s, base); err != nil {
 		v.Refusal = a.refuse(s, err)
+	}
+	if v.Refusal != nil && v.Refusal.Failure == nil {
+		v.Word = a.word(s, v)
+		return v
 	}
 	v.Outcomes = append(v.Outcomes, a.first(s, v.Refusal))
 	for _, w := range a.Watch {
@@ -77,6 +82,8 @@ func (a *Attempt) first(s Session, refusal *Refusal) tlsrpt.Outcome {
 // hold returns how a session falls short of what is enforced.
 func (a *Attempt) hold(s Session, base *tls.Config) error {
 	switch {
+	case s.TLS == nil && s.Err != nil && !ofTLS(s.Err):
+		return s.Err
 	case s.TLS == nil && (a.Level >= starttls.Encrypt || a.RequireTLS):
 		return orNotOffered(s.Err)
 	case s.TLS == nil:

@@ -285,15 +285,17 @@ func TestReuse(t *testing.T) {
 
 // TestLostSession: what has nothing to do with TLS is not counted as if it had.
 func TestLostSession(t *testing.T) {
-	plan, _ := planCase{zone: mx + addr + tlsa}.plan(t)
-	for _, err := range []error{
-		errors.New("connection reset"),
-		&starttls.Error{At: dialect.Greeting, Err: starttls.ErrRefused, Text: "554 go away"},
-		&starttls.Error{At: dialect.Ready, Err: starttls.ErrRefused, Text: "421 closing", Gone: true},
-	} {
-		v := plan.Attempts[0].Judge(Session{Err: err}, nil)
-		if v.Refusal == nil || v.Refusal.Code != 451 || v.Refusal.Enhanced != "4.4.2" || v.Refusal.Failure != nil || v.Word != "dane?" {
-			t.Errorf("%v: got %s, %+v", err, told(v), v.Refusal)
+	for level, zone := range map[string]string{"dane": mx + addr + tlsa, "may": mx + addr} {
+		plan, _ := planCase{zone: zone}.plan(t)
+		for _, err := range []error{
+			errors.New("connection reset"),
+			&starttls.Error{At: dialect.Greeting, Err: starttls.ErrRefused, Text: "554 go away"},
+			&starttls.Error{At: dialect.Ready, Err: starttls.ErrRefused, Text: "421 closing", Gone: true},
+		} {
+			v := plan.Attempts[0].Judge(Session{Err: err}, nil)
+			if got := told(v); got != level+"? 451 4.4.2" || v.Refusal.Failure != nil {
+				t.Errorf("%s, %v: got %s", level, err, got)
+			}
 		}
 	}
 }

@@ -18,10 +18,10 @@ import (
 func (d *delivery) connect(ctx context.Context, a *policy.Attempt, ip netip.Addr) (*hop, *policy.Refusal) {
 	h, session := d.relay.approach(ctx, a, ip)
 	verdict := a.Judge(session, d.relay.TLS)
-	if h == nil && verdict.Refusal == nil { // nothing was said of TLS
+	if h == nil && (verdict.Refusal == nil || verdict.Refusal.Failure == nil) { // nothing was said of TLS
 		verdict.Refusal = unreached(a, ip, session.Err)
 	}
-	if h != nil || verdict.Refusal.Failure != nil {
+	if len(verdict.Outcomes) > 0 {
 		d.tally(verdict.Outcomes)
 	}
 	d.told(a, session, verdict, h != nil)

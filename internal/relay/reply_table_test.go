@@ -31,6 +31,7 @@ func TestReplies(t *testing.T) {
 		counted string
 	}{
 		{"no host can be reached", world{hosts: []host{{}, {}}}, "451 4.4.1", "mx1.example.org[127.0.0.99]", ""},
+		{"no host with TLSA can be reached", world{secure: true, hosts: []host{{tlsa: "wrong"}}}, "451 4.4.1", "mx1.example.org[127.0.0.99]", ""},
 		{"TLSA lookup", world{secure: true, hosts: []host{{mx: with(cert), tlsa: "failed"}}},
 			"451 4.7.5", "TLSA lookup", "tlsa failed dnssec-invalid"},
 		{"DANE, not offered", world{secure: true, hosts: []host{{mx: with(nil), tlsa: "wrong"}}},
