@@ -58,7 +58,7 @@ func min2(a, b Severity) Severity {
 // Catalogue returns all entries, in the order in which they are documented.
 func Catalogue() []Entry { return catalogue }
 
-var catalogue = slices.Concat(clearEntries, strippingEntries, tlsEntries, certificateEntries, domainEntries)
+var catalogue = slices.Concat(clearEntries, strippingEntries, tlsEntries, certificateEntries, domainEntries, clientEntries)
 
 // ByID finds an entry.
 func ByID(id string) (Entry, bool) {
@@ -170,5 +170,5 @@ func list(all []Clause) string {
 // families are the first words of ids.
 var families = map[string]string{
 	"clear": "The clear phase", "strip": "Stripping and interception", "tls": "TLS",
-	"cert": "Certificates", "mail": "The mail domain",
+	"cert": "Certificates", "mail": "The mail domain", "client": "Clients",
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestCatalogueIsWhole(t *testing.T) {
-	id := regexp.MustCompile(`^(clear|strip|tls|cert|mail)\.[a-z0-9-]+$`)
+	id := regexp.MustCompile(`^(clear|strip|tls|cert|mail|client)\.[a-z0-9-]+$`)
 	seen := map[string]bool{}
 	for _, e := range Catalogue() {
 		switch {

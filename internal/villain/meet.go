@@ -1,0 +1,220 @@
+package villain
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"starttls"
+	"starttls/dialect"
+)
+
+// maxMessages is how many messages a client may say on one connection.
+const maxMessages = 100
+
+// A meeting is one connection of a client with a villain.
+type meeting struct {
+	*Stage
+	villain *Villain
+	conn    net.Conn
+	leg     *starttls.Leg
+	seen    seen
+}
+
+// run plays the villain's part to its end.
+func (m *meeting) run(ctx context.Context) {
+	m.seen.visits = 1
+	if m.config.Endpoint.Implicit {
+		m.begin(ctx, nil)
+		return
+	}
+	if !m.greet() {
+		return
+	}
+	for range maxMessages {
+		said, err := m.leg.Hear()
+		switch {
+		case err != nil:
+			m.seen.end(err)
+			return
+		case m.leak(said, &m.seen.clear), said.Kind == dialect.Bye:
+			m.last(said)
+			return
+		case said.Kind == dialect.Upgrade && said.Why == dialect.Unknown:
+			m.seen.asked = true
+			m.asked(ctx, &said)
+			return
+		}
+		say := m.leg.Say
+		if m.villain.early && isQuestion(said) {
+			say = func(answer dialect.Message) error { return m.sayEarly(answer, said) }
+		}
+		if say(m.answer(said)) != nil {
+			return
+		}
+	}
+}
+
+// greet says the first words, where the server has them. It reports whether there is more to come.
+func (m *meeting) greet() bool {
+	script := m.leg.Dialect.Script
+	switch {
+	case !script.ServerFirst():
+		return true
+	case m.villain.greeting != "":
+		return m.write(m.villain.greeting)
+	}
+	first := dialect.Message{Kind: script.Clear[0].Kind}
+	asked := fits(m.leg.Dialect, lists)
+	if !asked || !m.villain.early && !m.villain.deaf { // the client is to ask what there is
+		first = m.offering(first)
+	}
+	first.Name = m.config.Name
+	if m.villain.early && !asked {
+		return m.sayEarly(first, dialect.Message{}) == nil
+	}
+	return m.leg.Say(first) == nil
+}
+
+func isQuestion(said dialect.Message) bool {
+	return said.Kind == dialect.Hello || said.Kind == dialect.Ask
+}
+
+// offering puts the villain's offer into a greeting or a list. Passwords are always welcome.
+func (m *meeting) offering(answer dialect.Message) dialect.Message {
+	answer.Mechs, answer.Offer = []string{"PLAIN", "LOGIN"}, dialect.Offered
+	if m.villain.strip || m.seen.shook > 0 {
+		answer.Offer = dialect.Unsaid
+	}
+	return answer
+}
+
+// answer is what is said to everything that is not the upgrade.
+func (m *meeting) answer(said dialect.Message) dialect.Message {
+	switch {
+	case said.Why != dialect.Unknown:
+		return said.Reply(dialect.No, said.Why)
+	case isQuestion(said) && m.villain.deaf && m.seen.shook == 0:
+		return said.Reply(dialect.No, dialect.Unknown)
+	case isQuestion(said):
+		caps := m.offering(said.Reply(dialect.Caps, dialect.Unknown))
+		caps.Name = m.leg.Known(m.config.Name)
+		return caps
+	case said.Kind == dialect.Rival, said.Kind == dialect.Upgrade:
+		return said.Reply(dialect.No, dialect.Unknown)
+	}
+	return said.Reply(dialect.Other, dialect.Unknown)
+}
+
+// leak notes what was said that is secret, and reports whether it was.
+func (m *meeting) leak(said dialect.Message, where *string) bool {
+	if said.Kind != dialect.Secret {
+		return false
+	}
+	if mild := accents[m.leg.Dialect.Name].mild; mild != nil && mild(said.Raw) {
+		return false
+	}
+	if *where == "" {
+		*where = label(said)
+	}
+	return true
+}
+
+// label names a client's words without giving away what is in them: its first word, if it is one.
+func label(said dialect.Message) string {
+	text := string(said.Raw)
+	if said.Tag != "" {
+		text = strings.TrimLeft(strings.TrimPrefix(text, said.Tag), " ")
+	}
+	word := strings.TrimPrefix(text[:min(len(text), 16)], "<")
+	end := strings.IndexFunc(word, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') })
+	if end < 2 || end > 12 || !strings.ContainsRune(" \r\n\t>/", rune(word[end])) {
+		return "its login or first work"
+	}
+	return strings.ToUpper(word[:end])
+}
+
+// last answers what ends the conversation, and gives the client time to hear it.
+func (m *meeting) last(said dialect.Message) {
+	kind, why := dialect.No, dialect.Unavailable
+	if said.Kind == dialect.Bye {
+		kind, why = dialect.Bye, dialect.Unknown
+	}
+	if m.leg.Say(said.Reply(kind, why)) != nil {
+		return
+	}
+	if half, ok := m.leg.Conn.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+	m.conn.SetReadDeadline(time.Now().Add(m.config.Hold))
+	io.CopyN(io.Discard, m.conn, 1<<20)
+}
+
+// asked plays what the villain does with the upgrade.
+func (m *meeting) asked(ctx context.Context, said *dialect.Message) {
+	switch {
+	case m.villain.early:
+		m.seen.took = m.moves()
+		return
+	case m.villain.upgrade == staysSilent:
+		m.wait()
+		return
+	case m.villain.upgrade == goesAhead:
+		m.begin(ctx, said)
+		return
+	case m.villain.upgrade == says:
+		if !m.write(m.villain.raw(*said)) {
+			return
+		}
+	case m.leg.Say(said.Reply(dialect.No, m.villain.why)) != nil:
+		return
+	}
+	m.after()
+}
+
+// after hears what a client says that was refused.
+func (m *meeting) after() {
+	m.conn.SetReadDeadline(time.Now().Add(m.config.Patience))
+	for range maxMessages {
+		said, err := m.leg.Hear()
+		switch {
+		case err != nil:
+			m.seen.end(err)
+			return
+		case m.leak(said, &m.seen.clear), said.Kind == dialect.Bye:
+			m.last(said)
+			return
+		case m.leg.Say(m.answer(said)) != nil:
+			return
+		}
+	}
+}
+
+// write says raw words past the leg.
+func (m *meeting) write(words string) bool {
+	_, err := io.WriteString(m.leg.Conn, words)
+	return err == nil
+}
+
+// wait waits for the client to leave, and for no longer than the patience.
+func (m *meeting) wait() {
+	m.conn.SetReadDeadline(time.Now().Add(m.config.Patience))
+	_, err := io.CopyN(io.Discard, m.conn, 1<<20)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		m.seen.end(err)
+	}
+}
+
+// moves reports whether the client begins TLS, or anything else, although it was not answered.
+func (m *meeting) moves() bool {
+	if len(m.leg.Unread()) > 0 {
+		return true
+	}
+	m.conn.SetReadDeadline(time.Now().Add(m.config.Hold))
+	n, _ := m.conn.Read(make([]byte, 1))
+	return n > 0
+}

@@ -1,0 +1,16 @@
+package villain
+
+import "starttls/dialect"
+
+// postgres: the answer to an SSLRequest is one byte, and what stands behind it is an injection
+// (CVE-2021-23222).
+var postgres = accent{
+	// AuthenticationCleartextPassword: who takes it says the password, which the true server may never
+	// have asked for.
+	glue: func(dialect.Message) []byte { return []byte("R\x00\x00\x00\x08\x00\x00\x00\x03") },
+	villains: []Villain{
+		{Name: "error", ID: "client.refused", Does: "the SSLRequest is answered with an error", upgrade: says,
+			raw: always("EFATAL:  no TLS here\n\x00")},
+		{Name: "two-answers", ID: "client.injected", Does: "yes and no to the SSLRequest", behind: true, glue: "N"},
+	},
+}
