@@ -77,6 +77,9 @@ var house = []struct {
 	{"internal/socketmap", map[string]string{
 		"starttls/internal/gateway": "it answers questions, and passes no mail",
 	}},
+	{"internal/villain", map[string]string{
+		"starttls/internal/tryout": "a villain says what makes clients err, and no more", "os/exec": "who runs a client is the caller",
+	}},
 	{"internal/relay", map[string]string{
 		"database/sql": "what is counted goes to an interface",
 	}},

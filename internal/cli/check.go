@@ -25,6 +25,7 @@ type checkFlags struct {
 	budget, jobs                  int
 	gap, timeout, patience        time.Duration
 	evidence                      evidenceFlags
+	client                        clientFlags
 }
 
 func newCheck(std streams) *cobra.Command {
@@ -45,6 +46,10 @@ To an address there is one connection at a time and at most --connections of the
 account is needed, no mail is delivered. A server that puts us off (421, a tarpit) is
 come back to once, and then reported as not testable, which is not the same as "no TLS".
 
+With --client it is a client that is checked: hostile servers listen at URL and the ports
+after it, and it is told what the client gives away to each. TARGETs are then the command
+that runs the client, once for each, with {host}, {port}, {addr} and {ca} filled in.
+
 Formats: text; line, one for each target; json, jsonl (one line for each target) and csv;
 html, a page; sarif, junit and nagios for other programs. With --output FILE and --resume
 a run that was stopped, in whatever way, goes on where it was: jsonl alone.
@@ -56,9 +61,11 @@ could not be tested; 64 wrong usage. With --format nagios those of its plugins: 
   starttls check --lab dane-ee.test
   starttls check --targets hosts.txt --jobs 50 --quick --format jsonl --output result.jsonl --resume
   starttls check smtp://mx.example.org --vantage elsewhere.jsonl
+  starttls check --client imap://localhost:1430
+  starttls check --client smtp://localhost:0 -- swaks --server {addr} --tls --to joe@example.org
   starttls check --explain clear.command-injection`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 && f.list == "" && f.explain == "" {
+			if len(args) == 0 && f.list == "" && f.explain == "" && f.client.url == "" {
 				return errors.New("check takes TARGETs, such as example.org or imap://mail.example.org")
 			}
 			return nil
@@ -69,6 +76,9 @@ could not be tested; 64 wrong usage. With --format nagios those of its plugins: 
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			if f.client.url != "" {
+				return f.checkClient(ctx, std, args)
+			}
 			return f.run(ctx, std, args)
 		},
 	}
@@ -95,6 +105,7 @@ func (f *checkFlags) add(cmd *cobra.Command) {
 	fs.DurationVar(&f.gap, "gap", 0, "at least so long between two of them")
 	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "for each conversation")
 	fs.DurationVar(&f.patience, "patience", 5*time.Second, "how long to wait before we come back to a server that puts us off")
+	f.client.add(fs)
 	f.evidence.add(fs)
 	fs.Lookup("ca").Usage = "authorities that clients and senders trust, PEM `FILE` (default: the system's)"
 }

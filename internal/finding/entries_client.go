@@ -39,7 +39,7 @@ var clientEntries = []Entry{
 	{
 		ID: "client.early", Stake: Medium,
 		Title:   "the client takes no answer that came before its question",
-		Means:   "The client takes a go-ahead for TLS that stood there before it asked for it. Whoever is on the path decides then which answer belongs to which question; some clients are brought to believe that TLS has begun.",
+		Means:   "The client takes a go-ahead for TLS that stood there before it asked for it. Whoever is on the path decides then which answer belongs to which question; some clients are brought to believe that TLS has begun, and go on in the clear.",
 		Clauses: clauses("RFC 9051 §5.5; RFC 3207 §4"),
 	},
 	{

@@ -92,7 +92,7 @@ func (m *meeting) opens() bool {
 		return true
 	}
 	words := m.offering(dialect.Message{Kind: script[0].Kind})
-	words.Name = m.config.Name
+	words.Name = m.config.Names[0]
 	return m.leg.Say(words) == nil
 }
 

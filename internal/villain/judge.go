@@ -14,11 +14,11 @@ import (
 type seen struct {
 	began  int    // connections
 	visits int    // those that have ended
-	asked  bool   // it asked for TLS
 	shook  int    // handshakes that succeeded
 	clear  string // what it said in the clear that is secret
 	inside string // and inside TLS
 	took   bool   // an answer that stood there before its question
+	hasty  bool   // a go-ahead that did
 	why    string // the end of the last one
 }
 
@@ -26,7 +26,7 @@ type seen struct {
 func (s *seen) add(one seen) {
 	s.visits += one.visits
 	s.shook += one.shook
-	s.asked, s.took = s.asked || one.asked, s.took || one.took
+	s.took, s.hasty = s.took || one.took, s.hasty || one.hasty
 	if s.clear == "" {
 		s.clear = one.clear
 	}
@@ -72,6 +72,8 @@ func (s *seen) verdict(v *Villain, through bool) (finding.Verdict, string) {
 		return finding.Insufficient, fmt.Sprintf("says %s to it", s.inside)
 	case !through:
 		return finding.NotTestable, "says nothing secret, as little as to the honest server: nothing follows"
+	case s.hasty:
+		return finding.Sufficient, "begins the handshake without waiting for the answer to its request"
 	case v.behind && s.shook > 0:
 		return finding.Sufficient, "goes on, without reading what stood behind the go-ahead"
 	case s.shook > 0:
@@ -86,7 +88,7 @@ func (s *Stage) Result() *finding.Result {
 	defer s.mu.Unlock()
 	e := s.config.Endpoint
 	service := finding.Service{
-		URL: e.String(), Host: s.config.Name, Address: s.Listeners[0].Addr, Protocol: e.Dialect.Name, Implicit: e.Implicit,
+		URL: e.String(), Host: s.config.Names[0], Address: s.Listeners[0].Addr, Protocol: e.Dialect.Name, Implicit: e.Implicit,
 		Outcome: finding.Unreachable, Why: "the client was not there",
 	}
 	at := map[string]int{}

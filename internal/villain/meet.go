@@ -1,6 +1,7 @@
 package villain
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -45,7 +46,6 @@ func (m *meeting) run(ctx context.Context) {
 			m.last(said)
 			return
 		case said.Kind == dialect.Upgrade && said.Why == dialect.Unknown:
-			m.seen.asked = true
 			m.asked(ctx, &said)
 			return
 		}
@@ -73,7 +73,7 @@ func (m *meeting) greet() bool {
 	if !asked || !m.villain.early && !m.villain.deaf { // the client is to ask what there is
 		first = m.offering(first)
 	}
-	first.Name = m.config.Name
+	first.Name = m.config.Names[0]
 	if m.villain.early && !asked {
 		return m.sayEarly(first, dialect.Message{}) == nil
 	}
@@ -102,7 +102,7 @@ func (m *meeting) answer(said dialect.Message) dialect.Message {
 		return said.Reply(dialect.No, dialect.Unknown)
 	case isQuestion(said):
 		caps := m.offering(said.Reply(dialect.Caps, dialect.Unknown))
-		caps.Name = m.leg.Known(m.config.Name)
+		caps.Name = m.leg.Known(m.config.Names[0])
 		return caps
 	case said.Kind == dialect.Rival, said.Kind == dialect.Upgrade:
 		return said.Reply(dialect.No, dialect.Unknown)
@@ -158,7 +158,7 @@ func (m *meeting) last(said dialect.Message) {
 func (m *meeting) asked(ctx context.Context, said *dialect.Message) {
 	switch {
 	case m.villain.early:
-		m.seen.took = m.moves()
+		m.moves()
 		return
 	case m.villain.upgrade == staysSilent:
 		m.wait()
@@ -209,12 +209,33 @@ func (m *meeting) wait() {
 	}
 }
 
-// moves reports whether the client begins TLS, or anything else, although it was not answered.
-func (m *meeting) moves() bool {
-	if len(m.leg.Unread()) > 0 {
-		return true
-	}
+// moves looks what the client does that has asked for TLS and was not answered since. Who has taken the
+// answer that stood there before begins TLS, or believes to be inside.
+func (m *meeting) moves() {
 	m.conn.SetReadDeadline(time.Now().Add(m.config.Hold))
-	n, _ := m.conn.Read(make([]byte, 1))
-	return n > 0
+	next := m.unread()
+	for len(next) == 0 {
+		if err := m.leg.Fill(); err != nil {
+			m.seen.end(err)
+			return
+		}
+		next = m.unread()
+	}
+	if m.seen.hasty = next[0] == recordHandshake; m.seen.hasty {
+		return
+	}
+	m.seen.took = true
+	m.after()
 }
+
+// unread is what the client has said, without the line end with which some clients end an upgrade that
+// needs none.
+func (m *meeting) unread() []byte {
+	if m.leg.Dialect.Stray > 0 {
+		return bytes.TrimLeft(m.leg.Unread(), "\r\n\t ")
+	}
+	return m.leg.Unread()
+}
+
+// recordHandshake is the first byte of every ClientHello (RFC 8446 §5.1).
+const recordHandshake = 0x16

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"math/big"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -38,7 +39,7 @@ type pair struct {
 // elsewhere is whom a certificate is for that is for another.
 const elsewhere = "elsewhere.invalid"
 
-func newPKI(name string, now time.Time) (p *pki, err error) {
+func newPKI(names []string, now time.Time) (p *pki, err error) {
 	p = &pki{leaves: map[leafKind]*tls.Certificate{}}
 	if p.good, err = issue(authority("starttls check --client", now), nil); err != nil {
 		return nil, err
@@ -49,18 +50,18 @@ func newPKI(name string, now time.Time) (p *pki, err error) {
 	}
 	day := 24 * time.Hour
 	for _, l := range []struct {
-		kind leafKind
-		name string
-		by   *pair
-		ends time.Time
+		kind  leafKind
+		names []string
+		by    *pair
+		ends  time.Time
 	}{
-		{right, name, p.good, now.Add(30 * day)},
-		{bySelf, name, nil, now.Add(30 * day)},
-		{byStranger, name, stranger, now.Add(30 * day)},
-		{forAnother, elsewhere, p.good, now.Add(30 * day)},
-		{expired, name, p.good, now.Add(-day)},
+		{right, names, p.good, now.Add(30 * day)},
+		{bySelf, names, nil, now.Add(30 * day)},
+		{byStranger, names, stranger, now.Add(30 * day)},
+		{forAnother, []string{elsewhere}, p.good, now.Add(30 * day)},
+		{expired, names, p.good, now.Add(-day)},
 	} {
-		made, err := issue(leaf(l.name, l.ends), l.by)
+		made, err := issue(leaf(l.names, l.ends), l.by)
 		if err != nil {
 			return nil, err
 		}
@@ -78,19 +79,20 @@ func authority(name string, now time.Time) *x509.Certificate {
 
 // leaf is the template of a server's certificate, that of this machine included: clients call it by
 // whatever name or address they are told.
-func leaf(name string, ends time.Time) *x509.Certificate {
+func leaf(names []string, ends time.Time) *x509.Certificate {
 	c := &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, NotBefore: ends.AddDate(0, -2, 0), NotAfter: ends,
+		Subject: pkix.Name{CommonName: names[0]}, NotBefore: ends.AddDate(0, -2, 0), NotAfter: ends,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	if ip := net.ParseIP(name); ip != nil {
-		c.IPAddresses = []net.IP{ip}
-	} else {
-		c.DNSNames = []string{name}
+	if names[0] != elsewhere {
+		names = append(slices.Clone(names), "localhost", "127.0.0.1", "::1")
 	}
-	if name != elsewhere {
-		c.DNSNames = append(c.DNSNames, "localhost")
-		c.IPAddresses = append(c.IPAddresses, net.IPv4(127, 0, 0, 1), net.IPv6loopback)
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else {
+			c.DNSNames = append(c.DNSNames, name)
+		}
 	}
 	return c
 }

@@ -21,6 +21,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -35,8 +36,9 @@ type Config struct {
 	// Endpoint is where to listen: the first port, or 0 for free ones. Its host is what clients call the
 	// server.
 	Endpoint starttls.Endpoint
-	// Name is what the good certificates are for. If empty, the endpoint's host.
-	Name string
+	// Names are what the good certificates are for, besides localhost and its addresses. If empty, the
+	// endpoint's host.
+	Names []string
 	// Patience is how long a villain that says nothing waits for the client to leave. If zero, five
 	// seconds.
 	Patience time.Duration
@@ -77,15 +79,15 @@ func Open(config Config) (*Stage, error) {
 	if config.Endpoint.Network == "unix" {
 		return nil, errors.New("villains listen at ports, not at a socket of the file system")
 	}
-	if config.Name == "" {
-		config.Name = config.Endpoint.Host
+	if len(config.Names) == 0 {
+		config.Names = []string{config.Endpoint.Host}
 	}
 	config.Patience = or(config.Patience, 5*time.Second)
 	config.Hold = or(config.Hold, time.Second)
 	config.Timeout = or(config.Timeout, time.Minute)
 	s := &Stage{config: config, from: time.Now()}
 	var err error
-	if s.pki, err = newPKI(config.Name, s.from); err != nil {
+	if s.pki, err = newPKI(config.Names, s.from); err != nil {
 		return nil, err
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
@@ -161,21 +163,19 @@ func (s *Stage) note(l *Listener, change func(*seen)) {
 	change(&l.seen)
 }
 
-// Idle reports whether every connection that was made has ended, and there was one.
-func (s *Stage) Idle(l *Listener) bool {
+// Visits returns how many connections there were at a villain, and how many of them have ended.
+func (s *Stage) Visits(l *Listener) (begun, ended int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return l.seen.visits > 0 && l.seen.visits == l.seen.began
+	return l.seen.began, l.seen.visits
 }
 
 // Visited reports whether the client was at every villain, and is at none of them now.
 func (s *Stage) Visited() bool {
-	for _, l := range s.Listeners {
-		if !s.Idle(l) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.Listeners, func(l *Listener) bool {
+		begun, ended := s.Visits(l)
+		return begun == 0 || ended < begun
+	})
 }
 
 // CA returns the authority that the client has to trust.

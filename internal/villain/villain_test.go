@@ -236,14 +236,19 @@ type naive struct {
 	scheme        string
 	clear, inside []string                     // what it says
 	ends          func(said, line string) bool // whether line is the end of an answer
+	believes      bool                         // an answer that stood there before the question: TLS has begun
 }
 
 var naives = []naive{
 	{"smtp", []string{"EHLO naive", "STARTTLS"}, []string{"EHLO naive", "MAIL FROM:<>"},
-		func(_, line string) bool { return len(line) < 4 || line[3] != '-' }},
+		func(_, line string) bool { return len(line) < 4 || line[3] != '-' }, false},
 	{"imap", []string{"a1 CAPABILITY", "a2 STARTTLS"}, []string{"a3 CAPABILITY", "a4 LOGIN joe verify"},
-		func(said, line string) bool { return said == "" || strings.HasPrefix(line, said[:2]) }},
+		taggedEnd, false},
+	{"imap", []string{"a1 CAPABILITY", "a2 STARTTLS"}, []string{"a3 CAPABILITY", "a4 LOGIN joe verify"},
+		taggedEnd, true},
 }
+
+func taggedEnd(said, line string) bool { return said == "" || strings.HasPrefix(line, said[:2]) }
 
 func (n naive) visit(addr string, config *tls.Config) {
 	conn, err := net.Dial("tcp", addr)
@@ -267,6 +272,10 @@ func (n naive) visit(addr string, config *tls.Config) {
 	}
 	says(conn, "")
 	for _, words := range n.clear {
+		if n.believes && in.Buffered() > 0 {
+			fmt.Fprintf(conn, "%s\r\n%s\r\n", words, n.inside[1])
+			return
+		}
 		says(conn, words)
 	}
 	if !strings.HasPrefix(last, "220") && !strings.HasPrefix(last, "a2 OK") {
@@ -300,10 +309,11 @@ func (n naive) isCaught(t *testing.T) {
 	roots.AddCert(s.CA())
 	config := &tls.Config{RootCAs: roots, ServerName: "localhost"}
 	found := verdicts(t, s, func(addr string) { n.visit(addr, config) })
-	for _, id := range []string{"client.early", "client.injected"} {
-		if f := found[id]; f.Verdict != finding.Insufficient {
-			t.Errorf("%s is %s: %s", id, f.Verdict, f.Evidence)
-		}
+	if f := found["client.injected"]; f.Verdict != finding.Insufficient {
+		t.Errorf("%s is %s: %s", f.ID, f.Verdict, f.Evidence)
+	}
+	if f, want := found["client.early"], map[bool]finding.Verdict{true: finding.Insufficient, false: finding.Sufficient}[n.believes]; f.Verdict != want {
+		t.Errorf("%s is %s, want %s: %s", f.ID, f.Verdict, want, f.Evidence)
 	}
 	for _, id := range []string{"client.honest", "client.stripped", "client.name", "client.refused"} {
 		if f := found[id]; f.Verdict != finding.Good {
