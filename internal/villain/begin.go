@@ -60,24 +60,10 @@ func (m *meeting) interrupt(said *dialect.Message) {
 	m.wait()
 }
 
-// within hears what the client says inside TLS, up to what is secret.
+// within hears what the client says inside TLS.
 func (m *meeting) within() {
-	if !m.opens() {
-		return
-	}
-	for range maxMessages {
-		said, err := m.leg.Hear()
-		switch {
-		case err != nil:
-			m.seen.end(err)
-			return
-		case m.leak(said, &m.seen.inside), said.Kind == dialect.Bye:
-			m.last(said)
-			return
-		case m.leg.Dialect.Retold && said.Kind == dialect.Upgrade: // was answered in the clear
-		case m.leg.Say(m.answer(said)) != nil:
-			return
-		}
+	if m.opens() {
+		m.converse(&m.seen.inside, nil)
 	}
 }
 

@@ -86,18 +86,6 @@ var generic = []struct {
 	{anyDialect, true, Villain{Name: "old-tls", ID: "client.old-tls", Does: "TLS 1.1 at most", old: true}},
 }
 
-// An accent is what only one protocol has; it is in the file of that name.
-type accent struct {
-	villains []Villain
-	mild     func(raw []byte) bool                // what is Secret for a gateway, and gives nothing away
-	glue     func(upgrade dialect.Message) []byte // an answer to what will be asked next
-}
-
-// accents are by the names of dialects.
-var accents = map[string]accent{
-	"smtp": smtp, "lmtp": smtp, "imap": imap, "ldap": ldap, "postgres": postgres, "xmpp": xmpp, "xmpp-server": xmpp,
-}
-
 // cast returns the villains for an endpoint, the honest one first.
 func cast(e starttls.Endpoint) (all []*Villain) {
 	for _, g := range generic {
@@ -109,7 +97,7 @@ func cast(e starttls.Endpoint) (all []*Villain) {
 		}
 	}
 	if !e.Implicit {
-		for _, v := range accents[e.Dialect.Name].villains {
+		for _, v := range accentOf(e.Dialect).villains {
 			all = append(all, &v)
 		}
 	}

@@ -13,7 +13,7 @@ func glued(d *dialect.Dialect, v *Villain, upgrade dialect.Message) []byte {
 	if v.glue != "" {
 		return []byte(v.glue)
 	}
-	if own := accents[d.Name].glue; own != nil {
+	if own := accentOf(d).glue; own != nil {
 		return own(upgrade)
 	}
 	server := d.Speak(dialect.Server, true)

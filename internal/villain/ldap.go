@@ -7,7 +7,7 @@ import (
 )
 
 // ldap: only success to the request's own message ID begins TLS (RFC 4511 §4.14.2).
-var ldap = accent{villains: []Villain{
+var ldap = accent{names: []string{"ldap"}, villains: []Villain{
 	{Name: "referral", ID: "client.refused", Does: "StartTLS is answered with a referral", upgrade: says,
 		raw: func(m dialect.Message) string { return ldapExtended(m.Tag, 10) }},
 	{Name: "wrong-id", ID: "client.refused", Does: "success is said to a request that was not made", upgrade: says,

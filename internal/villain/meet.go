@@ -36,24 +36,27 @@ func (m *meeting) run(ctx context.Context) {
 	if !m.greet() {
 		return
 	}
+	m.converse(&m.seen.clear, func(said dialect.Message) (over bool) {
+		if over = said.Kind == dialect.Upgrade && said.Why == dialect.Unknown; over {
+			m.asked(ctx, &said)
+		}
+		return over
+	})
+}
+
+// converse hears the client up to what is secret, which is noted in where, or to its goodbye. What is not
+// for meant is answered.
+func (m *meeting) converse(where *string, meant func(dialect.Message) (over bool)) {
 	for range maxMessages {
 		said, err := m.leg.Hear()
 		switch {
 		case err != nil:
 			m.seen.end(err)
 			return
-		case m.leak(said, &m.seen.clear), said.Kind == dialect.Bye:
+		case m.leak(said, where), said.Kind == dialect.Bye:
 			m.last(said)
 			return
-		case said.Kind == dialect.Upgrade && said.Why == dialect.Unknown:
-			m.asked(ctx, &said)
-			return
-		}
-		say := m.leg.Say
-		if m.villain.early && isQuestion(said) {
-			say = func(answer dialect.Message) error { return m.sayEarly(answer, said) }
-		}
-		if say(m.answer(said)) != nil {
+		case meant != nil && meant(said), m.reply(said) != nil:
 			return
 		}
 	}
@@ -93,6 +96,17 @@ func (m *meeting) offering(answer dialect.Message) dialect.Message {
 	return answer
 }
 
+// reply says the answer to what is not the upgrade.
+func (m *meeting) reply(said dialect.Message) error {
+	switch {
+	case m.seen.shook > 0 && m.leg.Dialect.Retold && said.Kind == dialect.Upgrade:
+		return nil // it was answered in the clear
+	case m.seen.shook == 0 && m.villain.early && isQuestion(said):
+		return m.sayEarly(m.answer(said), said)
+	}
+	return m.leg.Say(m.answer(said))
+}
+
 // answer is what is said to everything that is not the upgrade.
 func (m *meeting) answer(said dialect.Message) dialect.Message {
 	switch {
@@ -115,7 +129,7 @@ func (m *meeting) leak(said dialect.Message, where *string) bool {
 	if said.Kind != dialect.Secret {
 		return false
 	}
-	if mild := accents[m.leg.Dialect.Name].mild; mild != nil && mild(said.Raw) {
+	if mild := accentOf(m.leg.Dialect).mild; mild != nil && mild(said.Raw) {
 		return false
 	}
 	if *where == "" {
@@ -179,19 +193,7 @@ func (m *meeting) asked(ctx context.Context, said *dialect.Message) {
 // after hears what a client says that was refused.
 func (m *meeting) after() {
 	m.conn.SetReadDeadline(time.Now().Add(m.config.Patience))
-	for range maxMessages {
-		said, err := m.leg.Hear()
-		switch {
-		case err != nil:
-			m.seen.end(err)
-			return
-		case m.leak(said, &m.seen.clear), said.Kind == dialect.Bye:
-			m.last(said)
-			return
-		case m.leg.Say(m.answer(said)) != nil:
-			return
-		}
-	}
+	m.converse(&m.seen.clear, nil)
 }
 
 // write says raw words past the leg.

@@ -9,7 +9,8 @@ import (
 // smtp: only 220 begins TLS (RFC 3207 §4). HELO is what a client says that was refused its EHLO, and no
 // work yet.
 var smtp = accent{
-	mild: func(raw []byte) bool { return len(raw) > 5 && bytes.EqualFold(raw[:5], []byte("HELO ")) },
+	names: []string{"smtp", "lmtp"},
+	mild:  func(raw []byte) bool { return len(raw) > 5 && bytes.EqualFold(raw[:5], []byte("HELO ")) },
 	villains: []Villain{
 		{Name: "250", ID: "client.refused", Does: "STARTTLS is answered with 250, which is not 220", upgrade: says, raw: always("250 2.0.0 OK\r\n")},
 		{Name: "354", ID: "client.refused", Does: "STARTTLS is answered with 354", upgrade: says, raw: always("354 Go on\r\n")},
