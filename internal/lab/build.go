@@ -168,8 +168,6 @@ func (b *builder) zones() error {
 		return err
 	}
 	l.ports.DNS = port
-	for _, s := range servers {
-		l.stop = append(l.stop, func() { s.Close() })
-	}
+	l.stop = append(l.stop, func() { closeAll(servers) })
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -30,68 +31,59 @@ var RealPorts = Ports{DNS: 53, Mail: 25, Web: 443}
 // Free ports are taken from below those that the kernel hands out to clients.
 const firstFree, lastFree = 20_000, 32_000
 
-// listenAll opens a port at all addresses; if it is zero, one that is free at all of them.
-func listenAll(addrs []netip.Addr, port uint16) ([]net.Listener, uint16, error) {
+// onPort opens something at a port or, if that is zero, at one by chance that is free.
+func onPort(port uint16, open func(at uint16) error) (at uint16, err error) {
+	if port != 0 {
+		return port, open(port)
+	}
 	const tries = 100
-	var err error
 	for range tries {
-		at := port
-		if at == 0 {
-			at = uint16(firstFree + rand.IntN(lastFree-firstFree))
-		}
-		var all []net.Listener
-		if all, err = listenAt(addrs, at); err == nil || port != 0 || !errors.Is(err, syscall.EADDRINUSE) {
-			return all, at, err
+		at = uint16(firstFree + rand.IntN(lastFree-firstFree))
+		if err = open(at); !errors.Is(err, syscall.EADDRINUSE) {
+			return at, err
 		}
 	}
-	return nil, 0, err
+	return 0, err
 }
 
-func listenAt(addrs []netip.Addr, port uint16) (all []net.Listener, err error) {
-	for _, addr := range addrs {
-		ln, err := net.Listen("tcp4", netip.AddrPortFrom(addr, port).String())
-		if err != nil {
-			closeAll(all)
-			return nil, err
+// listenAll opens a port at all addresses, or at none.
+func listenAll(addrs []netip.Addr, port uint16) (all []net.Listener, at uint16, err error) {
+	at, err = onPort(port, func(at uint16) error {
+		all = nil
+		for _, addr := range addrs {
+			ln, err := net.Listen("tcp4", netip.AddrPortFrom(addr, at).String())
+			if err != nil {
+				closeAll(all)
+				return err
+			}
+			all = append(all, ln)
 		}
-		all = append(all, ln)
-	}
-	return all, nil
-}
-
-func closeAll(all []net.Listener) {
-	for _, ln := range all {
-		ln.Close()
-	}
+		return nil
+	})
+	return all, at, err
 }
 
 // listenDNS serves faces of the tree, each at its address, all at the same port.
 func listenDNS(faces map[netip.Addr]dns.Handler, port uint16) (all []*zone.Server, at uint16, err error) {
-	const tries = 100
-	for range tries {
-		at = port
-		if at == 0 {
-			at = uint16(firstFree + rand.IntN(lastFree-firstFree))
-		}
+	at, err = onPort(port, func(at uint16) error {
 		all = nil
 		for addr, face := range faces {
-			var s *zone.Server
-			if s, err = zone.Listen(netip.AddrPortFrom(addr, at).String(), face); err != nil {
-				break
+			s, err := zone.Listen(netip.AddrPortFrom(addr, at).String(), face)
+			if err != nil {
+				closeAll(all)
+				return err
 			}
 			all = append(all, s)
 		}
-		if err == nil {
-			return all, at, nil
-		}
-		for _, s := range all {
-			s.Close()
-		}
-		if port != 0 || !errors.Is(err, syscall.EADDRINUSE) {
-			break
-		}
+		return nil
+	})
+	return all, at, err
+}
+
+func closeAll[T io.Closer](all []T) {
+	for _, c := range all {
+		c.Close()
 	}
-	return nil, 0, err
 }
 
 // Dial connects to a host of the lab or its crowd, by the address and port that the DNS names: the ports
