@@ -78,7 +78,7 @@ usage.`,
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.BoolVar(&f.live, "live", false, "connect to each host and verify it")
-	fs.StringVar(&f.level, "level", "auto", "what is demanded: none, may, encrypt, verify, secure, dane, dane-only, auto")
+	fs.StringVar(&f.level, "level", "auto", "what is demanded, a `LEVEL`: none, may, encrypt, verify, secure, dane, dane-only, auto")
 	fs.BoolVar(&f.requireTLS, "requiretls", false, "for a message with REQUIRETLS (RFC 8689)")
 	fs.BoolVar(&f.opt, "tls-required-no", false, `for a message with "TLS-Required: No" (RFC 8689)`)
 	fs.StringVar(&f.format, "format", "text", "text, json")
