@@ -76,6 +76,7 @@ type bench struct {
 	build string // the gateway's program
 	table table  // of proxies
 	maps  table  // of policy maps
+	mail  table  // of those who deliver mail
 	said  map[string]bool
 }
 
@@ -104,6 +105,7 @@ var parts = []struct {
 	{"latency", 10 * time.Second, (*bench).measureLatency},
 	{"memory", 50 * time.Second, (*bench).measureMemory},
 	{"policy", 60 * time.Second, (*bench).measurePolicy},
+	{"mail", 60 * time.Second, (*bench).measureMail},
 }
 
 func partNames() (names []string) {
@@ -120,6 +122,7 @@ func run(ctx context.Context, o options) (err error) {
 	b := &bench{
 		options: o, scope: &scope{}, size: fullSize, said: map[string]bool{},
 		table: table{names: proxyNames}, maps: table{names: []string{policyServe, stsResolver}},
+		mail: table{names: []string{mailGateway, mailPostfix}},
 	}
 	if o.quick {
 		b.size = quickSize
@@ -151,6 +154,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	if len(b.maps.rows) > 0 {
 		fmt.Print("\n", b.maps.markdown(mapNotes))
+	}
+	if len(b.mail.rows) > 0 {
+		fmt.Print("\n", b.mail.markdown(mailNotes))
 	}
 	return nil
 }
