@@ -3,8 +3,9 @@
 GO      ?= go
 RUN     := 127.0.0.1:2525
 FUZZ    ?= 60s
+MESSAGES ?= 10000
 
-.PHONY: run test check fuzz bench build peers package try-package clean
+.PHONY: run test check fuzz soak bench build peers package try-package clean
 
 ## build: the program, in bin/starttls
 build:
@@ -41,6 +42,11 @@ fuzz:
 	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZ) $$pkg || exit 1; \
 	  done; \
 	done
+
+## soak: what takes minutes: MESSAGES (10,000) from each real mail server into the lab, and its slow domains
+soak: peers
+	STARTTLS_SOAK=$(MESSAGES) $(GO) test -count=1 -timeout 60m -run 'TestRelay' ./test/peers
+	STARTTLS_SOAK=1 $(GO) test -count=1 -timeout 10m -run 'TestEveryLabDomain' ./internal/relay
 
 ## bench: the gateway beside stunnel and nginx, policy serve beside postfix-mta-sts-resolver, as tables
 bench: peers build
