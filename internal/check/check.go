@@ -55,6 +55,9 @@ type Config struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Addresses looks hosts up. If nil, the system does.
 	Addresses func(ctx context.Context, host string) ([]string, error)
+	// Nobody is an address at which nobody is, "192.0.2.1:25". If somebody answers there, findings about
+	// mail servers are about him. If empty, it is not looked for.
+	Nobody string
 	// Mail gathers what is known of mail domains. If nil, they cannot be checked.
 	Mail *policy.Gatherer
 	// Now is the clock. If nil, time.Now.
@@ -79,6 +82,7 @@ type Checker struct {
 	config Config
 	mu     sync.Mutex
 	busy   map[string]*turn // by address
+	nobody func() string    // what Nobody said, "" if he is not there
 }
 
 // New returns a checker.
@@ -111,7 +115,9 @@ func New(config Config) *Checker {
 		}
 		config.Standards = []finding.Standard{standard}
 	}
-	return &Checker{config: config, busy: map[string]*turn{}}
+	c := &Checker{config: config, busy: map[string]*turn{}}
+	c.nobody = sync.OnceValue(c.askNobody)
+	return c
 }
 
 func (c *Checker) now() time.Time { return c.config.Now() }
@@ -124,6 +130,7 @@ func (c *Checker) Check(ctx context.Context, t Target) (*finding.Result, error) 
 	} else {
 		c.endpoint(ctx, t, r)
 	}
+	c.judgeNobody(t, r)
 	r.Seconds = c.now().Sub(r.Started).Seconds()
 	r.Settle()
 	return r, ctx.Err()

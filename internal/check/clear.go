@@ -4,13 +4,17 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"starttls"
 	"starttls/dialect"
 	"starttls/internal/finding"
+	"starttls/internal/hello"
 )
 
 // clearRows are the conversations about the clear phase.
@@ -20,6 +24,7 @@ var clearRows = []row{
 	{ids: []string{"clear.command-injection", "clear.bytes-after-ready"}, edit: injects(edit{rush: true}, dialect.Ask, dialect.Hello), judge: judgeInjection},
 	{ids: []string{"clear.command-injection", "clear.bytes-after-ready"}, edit: fragment, judge: judgeInjection},
 	{ids: []string{"clear.login-before-tls", "clear.state-kept"}, edit: workFirst, judge: judgeWork},
+	{ids: []string{"clear.early-hello"}, edit: early, judge: judgeEarly},
 	{ids: []string{"clear.word-variants"}, edit: variants, judge: judgeVariants},
 }
 
@@ -290,6 +295,37 @@ func kindNames(kinds []dialect.Kind) string {
 		}
 	}
 	return list(names)
+}
+
+// early sends a ClientHello in the segment of the upgrade.
+func early(v *visit) (edit, bool) {
+	d := v.endpoint.Dialect
+	h := (&probing{visit: v}).base(hello.TLS13, hello.TLS12)
+	h.Suites = append(hello.Suites(hello.TLS13, hello.Any), suitesOf(everyClass)...)
+	text, err := h.Marshal()
+	return edit{glue: text, bare: func(conn net.Conn) error {
+		conn.SetReadDeadline(time.Now().Add(min(v.config.Timeout/2, earlyPatience)))
+		_, err := hello.Read(conn)
+		return err
+	}}, err == nil && v.honest.stage >= secured && d.Script.Acknowledged() && d.Carrier == nil
+}
+
+// earlyPatience is how long a server has at most to answer a ClientHello that came early.
+const earlyPatience = 3 * time.Second
+
+func judgeEarly(v *visit, t *talk) {
+	const id = "clear.early-hello"
+	_, alert := errors.AsType[hello.Alert](t.err)
+	switch {
+	case t.stage < goAhead:
+		v.say(id, finding.Sufficient, "the server does not go ahead: %s", cause(t))
+	case t.err == nil, alert:
+		v.say(id, finding.Good, "it is answered")
+	case errors.Is(t.err, os.ErrDeadlineExceeded):
+		v.say(id, finding.PhaseOut, "the server has thrown it away, and waits for another")
+	default:
+		v.say(id, finding.Sufficient, "the server ends the session: %v", t.err)
+	}
 }
 
 // workFirst does the first real work before it asks for TLS.

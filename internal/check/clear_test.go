@@ -38,6 +38,7 @@ var zoo = []struct {
 	{"clear.second-upgrade", "smtp", finding.Insufficient, animal{again: true}},
 	{"clear.capabilities-differ", "smtp", finding.Sufficient, animal{inside: []string{"mx.example.org", "DSN"}}},
 	{"clear.word-variants", "smtp", finding.Insufficient, animal{lax: true}},
+	{"clear.early-hello", "smtp", finding.PhaseOut, animal{drop: true}},
 
 	{"strip.banner-masked", "smtp", finding.Insufficient, animal{greeting: "220 ***************"}},
 	{"strip.keyword-masked-a", "smtp", finding.Insufficient, animal{ehlo: []string{"mx.example.org", "SIZE", "XXXXXXXA"}}},
@@ -59,7 +60,7 @@ func TestEveryFlawIsFound(t *testing.T) {
 			t.Parallel()
 			addr := served(t, row.animal.serve)
 			for range runs {
-				if f := checked(t, row.scheme+"://"+addr, clearOnly)[row.id]; f.Verdict != row.verdict {
+				if f := checked(t, row.scheme+"://"+addr, clearOnly, row.animal.patience)[row.id]; f.Verdict != row.verdict {
 					t.Fatalf("%q: %s", f.Verdict, f.Evidence)
 				}
 			}
@@ -189,6 +190,13 @@ func through(conn, back net.Conn, rest []byte, keep bool) {
 
 // clearOnly leaves no connection for TLS.
 func clearOnly(c *Config) { c.Budget = 8 }
+
+// patience is little for who never answers.
+func (a animal) patience(c *Config) {
+	if a.drop {
+		c.Timeout = 300 * time.Millisecond
+	}
+}
 
 func TestInjectionIsFoundInEveryDialect(t *testing.T) {
 	for _, d := range fronts {

@@ -176,7 +176,8 @@ func (p *probing) look(ctx context.Context) {
 	p.goodSuites(ctx)
 	p.newest(ctx)
 	p.weakSignatures(ctx)
-	p.names(ctx)
+	p.foreign(ctx)
+	p.renegotiation(ctx)
 	p.rest(ctx)
 	p.leftover(ctx)
 }
@@ -239,7 +240,7 @@ func (p *probing) goodSuites(ctx context.Context) {
 		return
 	}
 	slices.Reverse(h.Suites)
-	if second, err := p.ask(ctx, &h); err == nil && second.Suite == first.Suite {
+	if second, err := p.askStranger(ctx, &h); err == nil && second.Suite == first.Suite {
 		p.fact("preference", "server")
 	} else if err == nil {
 		p.fact("preference", "client")
@@ -256,14 +257,18 @@ func (p *probing) newest(ctx context.Context) {
 		return
 	}
 	uncommon := func(g hello.Group) bool { return !g.PostQuantum() && !slices.Contains(common, g.String()) }
-	for _, groups := range [][]hello.Group{
+	for i, groups := range [][]hello.Group{
 		hello.Groups(func(hello.Group) bool { return true }),
 		hello.Groups(func(g hello.Group) bool { return !g.PostQuantum() }),
 		hello.Groups(uncommon),
 	} {
 		h := p.base(hello.TLS13)
 		h.Suites, h.Groups = hello.Suites(hello.TLS13, hello.Any), groups
-		p.ask(ctx, &h)
+		if i == 1 && len(p.parts["tls.sni"]) == 0 {
+			p.askStranger(ctx, &h)
+		} else {
+			p.ask(ctx, &h)
+		}
 	}
 }
 
@@ -296,42 +301,55 @@ func (p *probing) weakSignatures(ctx context.Context) {
 	p.ask(ctx, &h)
 }
 
-// names says a name that no server has, and an ALPN id of another protocol.
-func (p *probing) names(ctx context.Context) {
-	const sni, alpn = "tls.sni", "tls.alpn"
-	everything := func() hello.Hello {
-		h := p.base(hello.TLS13, hello.TLS12)
-		h.Suites = append(hello.Suites(hello.TLS13, hello.Any), suitesOf(everyClass)...)
-		return h
+// renegotiation has a client ask for a second handshake within the first.
+func (p *probing) renegotiation(ctx context.Context) {
+	if p.err != nil || !slices.Contains(p.facts, finding.Fact{Kind: "version", Value: hello.VersionName(hello.TLS12)}) {
+		return
 	}
-	h := everything()
-	h.ServerName, h.ALPN = "unknown.invalid", []string{"h2", "http/1.1"}
-	_, err := p.ask(ctx, &h)
-	if errors.Is(err, hello.UnrecognizedName) {
-		p.say(sni, finding.Sufficient, "an unknown name is answered with an alert")
-		h = everything()
-		h.ALPN = []string{"h2", "http/1.1"}
-		_, err = p.ask(ctx, &h)
-	} else if err == nil || errors.Is(err, hello.NoApplicationProtocol) {
-		p.say(sni, finding.Good, "an unknown name is served")
+	var accepted bool
+	t, err := p.talk(ctx, edit{bare: func(conn net.Conn) (err error) {
+		accepted, err = hello.Renegotiate(ctx, conn, p.tlsConfig())
+		return err
+	}})
+	if p.err = err; err == nil && t.err == nil {
+		p.fact("client-renegotiation", map[bool]string{true: "accepted", false: "refused"}[accepted])
 	}
-	switch _, refused := errors.AsType[hello.Alert](err); {
-	case p.endpoint.Dialect.ALPN == nil:
-		p.say(alpn, finding.NotApplicable, "the protocol has no ALPN id")
-	case errors.Is(err, hello.NoApplicationProtocol):
-		p.say(alpn, finding.Good, "h2 is refused with an alert")
-	case err == nil:
-		p.say(alpn, finding.Sufficient, "a client that offers h2 and http/1.1 is served")
-	case refused:
-		p.say(alpn, finding.Good, "refused: %v", err)
-	}
-	p.untold(sni, err)
-	p.untold(alpn, err)
 }
 
-// untold says that nothing is known where nothing was said.
-func (p *probing) untold(id string, err error) {
-	if len(p.parts[id]) == 0 {
+// askStranger is ask with a name that no server has, and with the right one if that is refused.
+func (p *probing) askStranger(ctx context.Context, h *hello.Hello) (*hello.Reply, error) {
+	const id = "tls.sni"
+	right := h.ServerName
+	h.ServerName = "unknown.invalid"
+	reply, err := p.ask(ctx, h)
+	if errors.Is(err, hello.UnrecognizedName) {
+		p.say(id, finding.Sufficient, "an unknown name is answered with an alert")
+		h.ServerName = right
+		return p.ask(ctx, h)
+	}
+	if err == nil {
+		p.say(id, finding.Good, "an unknown name is served")
+	}
+	return reply, err
+}
+
+// foreign offers the ALPN ids of the web.
+func (p *probing) foreign(ctx context.Context) {
+	const id = "tls.alpn"
+	if p.endpoint.Dialect.ALPN == nil {
+		p.say(id, finding.NotApplicable, "the protocol has no ALPN id")
+		return
+	}
+	h := p.base(hello.TLS13, hello.TLS12)
+	h.Suites = append(hello.Suites(hello.TLS13, hello.Any), suitesOf(everyClass)...)
+	h.ALPN = []string{"h2", "http/1.1"}
+	_, err := p.ask(ctx, &h)
+	switch _, refused := errors.AsType[hello.Alert](err); {
+	case err == nil:
+		p.say(id, finding.Sufficient, "a client that offers h2 and http/1.1 is served")
+	case refused:
+		p.say(id, finding.Good, "h2 is refused: %v", err)
+	default:
 		p.say(id, finding.NotTestable, "%v", err)
 	}
 }

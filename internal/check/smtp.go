@@ -1,8 +1,13 @@
 package check
 
 import (
+	"context"
 	"errors"
+	"net"
 	"regexp"
+	"slices"
+	"strings"
+	"time"
 
 	"starttls"
 	"starttls/dialect"
@@ -11,6 +16,40 @@ import (
 
 // mailScheme is that of mail between servers.
 const mailScheme = "smtp"
+
+// nobodyPatience is how long nobody has to answer.
+const nobodyPatience = 2 * time.Second
+
+// askNobody connects to where nobody is, and returns the first words of who answers.
+func (c *Checker) askNobody() string {
+	ctx, cancel := context.WithTimeout(context.Background(), nobodyPatience)
+	defer cancel()
+	conn, err := c.config.Dial(ctx, "tcp", c.config.Nobody)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(nobodyPatience))
+	words := make([]byte, 200)
+	n, _ := conn.Read(words)
+	return string(words[:n])
+}
+
+// judgeNobody tells of a network in which every address has the same mail server, once a server of the
+// port that is led elsewhere was asked.
+func (c *Checker) judgeNobody(t Target, r *finding.Result) {
+	_, port, _ := net.SplitHostPort(c.config.Nobody)
+	led := func(s finding.Service) bool { return strings.HasSuffix(s.Address, ":"+port) }
+	if c.config.Nobody == "" || !slices.ContainsFunc(r.Services, led) {
+		return
+	}
+	if words := c.nobody(); strings.HasPrefix(words, "220") {
+		newLedger(func(f finding.Finding) {
+			r.Findings = append(r.Findings, f)
+			c.tell(t, nil, f)
+		}).signed("strip.port-redirected", c.config.Nobody+" says "+finding.Quote([]byte(words)))
+	}
+}
 
 // mailRows are conversations that only mail has.
 var mailRows = []row{

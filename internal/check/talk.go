@@ -86,10 +86,13 @@ func (c *conversation) run(ctx context.Context) {
 	c.leg = starttls.NewLeg(c.conn, c.endpoint.Dialect, dialect.Client, c.endpoint.Implicit)
 	steps := []func(context.Context) error{c.approach, c.before, c.upgrade, c.handshake, c.within, c.leave}
 	if c.endpoint.Implicit {
-		steps = steps[3:]
+		steps, c.stage = steps[3:], goAhead
 	}
 	for _, step := range steps {
-		if c.err = step(ctx); c.err != nil {
+		if err := step(ctx); err != nil {
+			if err != errDone {
+				c.err = err
+			}
 			return
 		}
 	}
@@ -196,6 +199,14 @@ var (
 	errDone    = errors.New("all is said")
 )
 
+// done is err, or that there is nothing more to say.
+func done(err error) error {
+	if err == nil {
+		return errDone
+	}
+	return err
+}
+
 // askUpgrade says the upgrade, mangled if that is not nil, and hears the answer if there is one.
 func (c *conversation) askUpgrade(mangle func([]byte) []byte) (ready dialect.Message, err error) {
 	words := c.leg.Words(dialect.Message{Kind: dialect.Upgrade, Name: c.calls()})
@@ -233,13 +244,13 @@ func (c *conversation) askUpgrade(mangle func([]byte) []byte) (ready dialect.Mes
 func (c *conversation) handshake(ctx context.Context) error {
 	if c.edit.bare != nil {
 		if len(c.edit.glue) > 0 { // it is a ClientHello, and what stands behind the go-ahead its answer
-			return c.edit.bare(&restConn{Conn: c.conn, rest: c.leg.Rest()})
+			return done(c.edit.bare(&restConn{Conn: c.conn, rest: c.leg.Rest()}))
 		}
 		conn, err := c.leg.Bare()
 		if err != nil {
 			return err
 		}
-		return c.edit.bare(conn)
+		return done(c.edit.bare(conn))
 	}
 	config := c.tlsConfig()
 	if c.edit.config != nil {
@@ -281,10 +292,11 @@ func (c *conversation) within(context.Context) (err error) {
 func (c *conversation) leave(context.Context) error {
 	c.stage = left
 	bye := c.leg.Words(dialect.Message{Kind: dialect.Bye})
-	if len(bye) == 0 {
-		c.closeWrite()
-	} else if _, err := c.leg.Conn.Write(bye); err != nil {
+	if _, err := c.leg.Conn.Write(bye); err != nil {
 		return err
+	}
+	if !c.leg.Pending() { // it has no words, or none that are answered
+		c.closeWrite()
 	}
 	for range maxAnswers {
 		m, err := c.leg.Hear()

@@ -26,6 +26,9 @@ func (v *visit) judgeTLS(ctx context.Context) {
 	v.judgeEarlyData(p)
 	if v.config.Depth == Full {
 		p.look(ctx)
+		if len(p.parts["tls.sni"]) == 0 {
+			p.say("tls.sni", finding.NotTestable, "no ClientHello with another name was answered")
+		}
 		v.judgeBoth(p)
 		v.judgeQuantum(p)
 	}

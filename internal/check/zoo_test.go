@@ -89,6 +89,7 @@ type animal struct {
 	again    bool              // goes ahead inside TLS
 	lax      bool              // takes any word that begins with STARTTLS
 	cut      bool              // hangs up behind its go-ahead
+	drop     bool              // throws away what stands behind the upgrade
 	wrap     func(net.Conn) net.Conn
 }
 
@@ -198,6 +199,9 @@ func (s *session) startTLS(conn net.Conn) bool {
 	if s.keep {
 		secured = tls.Server(conn, serverTLS())
 		s.in = bufio.NewReader(&restConn{Conn: secured, rest: rest})
+	} else if s.drop {
+		secured = tls.Server(conn, serverTLS())
+		s.in = bufio.NewReader(secured)
 	} else {
 		secured = tls.Server(&restConn{Conn: conn, rest: rest}, serverTLS())
 		s.in = bufio.NewReader(secured)

@@ -41,6 +41,8 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err e
 	defer e.close()
 	if config.Mail = e.gather; e.lab != nil {
 		config.Dial, config.Roots = e.lab.Dial, e.lab.Roots()
+	} else {
+		config.Nobody = "192.0.2.1:25" // set aside for documentation (RFC 5737)
 	}
 	out, err := f.open(std, size == 1)
 	if err != nil {

@@ -41,6 +41,8 @@ type Hello struct {
 	Fallback bool
 	// Rand is where randomness comes from. If nil, crypto/rand.
 	Rand io.Reader
+
+	renegotiates []byte // the verify_data of the handshake in which this is another
 }
 
 // Max returns the greatest version that is offered.
@@ -96,7 +98,7 @@ func (h *Hello) body(b *cryptobyte.Builder, random []byte) {
 		for _, suite := range h.Suites {
 			b.AddUint16(suite)
 		}
-		if h.Max() < TLS13 {
+		if h.Max() < TLS13 && h.renegotiates == nil { // RFC 5746 §3.5
 			b.AddUint16(renegotiationSCSV)
 		}
 		if h.Fallback {
@@ -137,6 +139,11 @@ func (h *Hello) extensions(b *cryptobyte.Builder) {
 					b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(id)) })
 				}
 			})
+		})
+	}
+	if h.renegotiates != nil {
+		extension(b, extRenegotiation, func(b *cryptobyte.Builder) {
+			b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(h.renegotiates) })
 		})
 	}
 	extension(b, extMasterSecret, nothing)

@@ -365,3 +365,32 @@ func TestNamesAreThoseOfTheRegistry(t *testing.T) {
 		t.Error("names of what has none")
 	}
 }
+
+func TestClientsRenegotiate(t *testing.T) {
+	for _, row := range []struct {
+		args []string
+		want bool
+	}{
+		{[]string{"-tls1_2"}, false},
+		{[]string{"-tls1_2", "-client_renegotiation"}, true},
+	} {
+		conn, err := net.Dial("tcp", sServer(t, row.args...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(20 * time.Second))
+		got, err := Renegotiate(t.Context(), conn, &tls.Config{InsecureSkipVerify: true})
+		if err != nil || got != row.want {
+			t.Errorf("%v: %v, %v", row.args, got, err)
+		}
+		conn.Close()
+	}
+	conn, err := net.Dial("tcp", server(t, &tls.Config{Certificates: []tls.Certificate{newCertificate(t, true)}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got, err := Renegotiate(t.Context(), conn, &tls.Config{InsecureSkipVerify: true}); err != nil || got {
+		t.Errorf("crypto/tls: %v, %v", got, err)
+	}
+}
