@@ -20,9 +20,6 @@ import (
 // renegotiable are the suites with which [Renegotiate] can go on where crypto/tls has stopped.
 var renegotiable = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}
 
-// noRenegotiation is the alert of who does not want to (RFC 5246 §7.2.2).
-const noRenegotiation Alert = 100
-
 // Renegotiate shakes hands over conn in TLS 1.2, and then asks for a second handshake inside the first, as
 // a client may (RFC 5246 §7.4.1.1, RFC 5746 §3.5). It reports whether the server went along. It fails
 // where there is no first handshake with AES-128-GCM. config is changed by it; conn is of no use after.
