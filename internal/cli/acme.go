@@ -46,7 +46,7 @@ func newACME(file *config.File, log *slog.Logger, look bool) (*acmeTasks, error)
 	}
 	var err error
 	if t.CA != "" {
-		if t.manager.Roots, err = readRoots(t.CA); err != nil {
+		if t.manager.Roots, err = readRoots("acme.ca", t.CA); err != nil {
 			return nil, err
 		}
 	}

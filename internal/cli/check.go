@@ -157,7 +157,7 @@ func (f *checkFlags) config() (c check.Config, err error) {
 		c.Standards = append(c.Standards, s)
 	}
 	if f.evidence.ca != "" {
-		c.Roots, err = readRoots(f.evidence.ca)
+		c.Roots, err = readRoots("--ca", f.evidence.ca)
 	}
 	return c, err
 }

@@ -97,7 +97,7 @@ func (f *evidenceFlags) openWorld(e *evidence) (err error) {
 		e.sts.Allow = anyAddress
 	}
 	if f.ca != "" {
-		e.sts.Roots, err = readRoots(f.ca)
+		e.sts.Roots, err = readRoots("--ca", f.ca)
 	}
 	return err
 }

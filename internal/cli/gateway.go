@@ -25,7 +25,8 @@ type gatewayFlags struct {
 	dns                  dnsFlags
 	store, overrides     string
 	lab                  bool
-	ca, state, name      string
+	ca, clientCA         string
+	state, name          string
 	minVersion           string
 	logLevel, logFormat  string
 	metrics              string
@@ -59,6 +60,9 @@ Options of LISTEN
   proxy=10.0.0.0/8,192.0.2.1
                 connections from there begin with a PROXY header (HAProxy's, version 1 or
                 2) that says who the client is, or are ended
+  client-cert=ask
+                clients may show a certificate, which must be good by --client-ca, and is
+                told on in the log and by proxy=2 behind; "demand": they must
 Options of BACKEND
   tls=none      no TLS (default on this machine)
   tls=may       TLS if it is offered, unverified
@@ -156,6 +160,7 @@ end within --grace; a second one stops at once.`,
 	f.dns.add(fs)
 	fs.BoolVar(&f.lab, "lab", false, "mx: is the built-in lab and not the Internet, see \"starttls lab --list\"")
 	fs.StringVar(&f.ca, "ca", "", "trust these certificates for the backend, PEM `FILE` (default: the system's)")
+	fs.StringVar(&f.clientCA, "client-ca", "", "trust these certificates for clients, PEM `FILE`; for client-cert= of LISTEN")
 	fs.StringVar(&f.state, "state", defaultState(), "folder for what the program keeps")
 	fs.StringVar(&f.name, "name", "", "how the gateway calls itself, in greetings and as route in the log (default: the host's name)")
 	fs.StringVar(&f.minVersion, "min-version", "1.2", "lowest TLS `VERSION` towards clients: 1.0, 1.1, 1.2, 1.3")
@@ -204,7 +209,7 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 		return nil, err
 	}
 	route := config.Route{
-		Name: f.name, Listen: args[0], Certificates: certs, CA: f.ca, MinVersion: f.minVersion,
+		Name: f.name, Listen: args[0], Certificates: certs, CA: f.ca, ClientCA: f.clientCA, MinVersion: f.minVersion,
 		Timeout: f.timeout.String(), Idle: f.idle.String(), MaxConns: f.maxConns, MaxPerAddr: f.maxPerAddr,
 		Backends: make(map[string]string), Allow: f.allow, Alarm: f.alarm, Collector: f.collector,
 	}

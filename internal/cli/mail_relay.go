@@ -42,7 +42,7 @@ func (a *assembly) relayed(r *running) (err error) {
 	o.Config = relay.Config{Name: a.Name, Dialect: r.Dialect, Log: a.log, MaxConns: a.MaxConns, MaxPerAddr: a.MaxPerAddr}
 	o.TLS = &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(0)}
 	if a.CA != "" {
-		if o.TLS.RootCAs, err = readRoots(a.CA); err != nil {
+		if o.TLS.RootCAs, err = readRoots("--ca", a.CA); err != nil {
 			return err
 		}
 	}

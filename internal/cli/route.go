@@ -108,7 +108,7 @@ func assemble(std streams, file *config.File, log *slog.Logger, l *lab.Lab, look
 }
 
 func (a *assembly) assemble() (*running, error) {
-	listen, err := starttls.ParseEndpoint(a.Listen, "tls", "detect", "sts", "proxy")
+	listen, err := starttls.ParseEndpoint(a.Listen, "tls", "detect", "sts", "proxy", "client-cert")
 	if err != nil {
 		return nil, a.wrong("listen", err)
 	}
@@ -212,8 +212,9 @@ func (a *assembly) front(r *running) error {
 	if err != nil {
 		return a.wrong("min-version", err)
 	}
-	if front.Level == starttls.None {
-		return nil
+	asks, err := a.clientCerts(r)
+	if err != nil || front.Level == starttls.None {
+		return err
 	}
 	certs := pems(a.Certificates)
 	if len(certs) == 0 {
@@ -235,7 +236,8 @@ func (a *assembly) front(r *running) error {
 	}
 	r.certs.Log = r.Log
 	r.certs.Strict = !r.self && r.Dialect.ALPN != nil
-	front.TLS = withVersion(&tls.Config{GetCertificate: r.certs.GetCertificate}, version)
+	asks.GetCertificate = r.certs.GetCertificate
+	front.TLS = withVersion(asks, version)
 	if version < tls.VersionTLS12 {
 		r.Log.Warn("clients may use a TLS version that is no longer safe (RFC 8996)", "min_version", word)
 	}

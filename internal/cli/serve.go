@@ -99,9 +99,18 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 		if anyPort(r.listen) {
 			key = fmt.Sprintf("%s#%d", key, i) // two of them are two
 		}
-		routes[key] = &served{running: r, at: i, asked: []any{file.Routes[i], file.TLS, file.State, file.DNS, file.Store}}
+		routes[key] = &served{running: r, at: i, asked: []any{file.Routes[i], file.TLS, file.State, file.DNS, file.Store, authorities(file.Routes[i])}}
 	}
 	return file, routes, nil
+}
+
+// authorities returns what stands in the files of those whom a route trusts: when it changes, the route has.
+func authorities(route config.Route) (texts [2]string) {
+	for i, file := range []string{route.CA, route.ClientCA} {
+		text, _ := os.ReadFile(file) // who needs it has told what is wrong
+		texts[i] = string(text)
+	}
+	return texts
 }
 
 // run serves until a signal or the end of ctx.

@@ -195,3 +195,19 @@ func TestReloadRefusesNoClient(t *testing.T) {
 		t.Error("no client came")
 	}
 }
+
+// TestReloadReadsAuthoritiesAgain: a route whose trusted authorities are new is no longer as before.
+func TestReloadReadsAuthoritiesAgain(t *testing.T) {
+	r := startReloading(t, "a")
+	roots := filepath.Join(r.dir, "ca.pem")
+	for _, text := range []string{"one", "two", "two"} {
+		if err := os.WriteFile(roots, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.configure(fmt.Sprintf("a:ca = %q", roots))
+		r.reload()
+	}
+	if said := r.said.String(); strings.Count(said, "routes=1 as_before=0") != 2 || strings.Count(said, "routes=1 as_before=1") != 1 {
+		t.Errorf("said %s", said)
+	}
+}

@@ -72,19 +72,19 @@ func (v verification) clientTLS() (*tls.Config, error) {
 		return config, nil
 	}
 	var err error
-	config.RootCAs, err = readRoots(v.ca)
+	config.RootCAs, err = readRoots("--ca", v.ca)
 	return config, err
 }
 
-// readRoots reads the file of --ca.
-func readRoots(file string) (*x509.CertPool, error) {
+// readRoots reads the file of a flag.
+func readRoots(flag, file string) (*x509.CertPool, error) {
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, failed(fmt.Errorf("--ca: %w", err))
+		return nil, failed(fmt.Errorf("%s: %w", flag, err))
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return nil, failed(fmt.Errorf("--ca: no certificate in %s", file))
+		return nil, failed(fmt.Errorf("%s: no certificate in %s", flag, file))
 	}
 	return roots, nil
 }

@@ -112,6 +112,7 @@ type Route struct {
 	// Certificates are for this listener alone. If there are none, those of [tls].
 	Certificates []Certificate `toml:"certificate"`
 	CA           string        `toml:"ca"`          // file of what is trusted for the backend. If empty, the system's.
+	ClientCA     string        `toml:"client-ca"`   // file of what is trusted for certificates of clients
 	MinVersion   string        `toml:"min-version"` // if empty, that of [tls]
 
 	// Allow are the networks that may hand mail in for backends that pass it on, besides this machine.

@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"starttls"
@@ -12,7 +14,7 @@ import (
 )
 
 // log writes the session's one line. Of what peers said it holds what is in an error: refusals, names in
-// certificates, ALPN ids; quoted and cut, and never a secret, for secrets are no part of an error.
+// certificates, ALPN ids; and the name in the client's certificate; quoted and cut, and never a secret, for secrets are no part of an error.
 func (s *session) log(err error) {
 	attrs := []slog.Attr{
 		slog.Uint64("id", s.id),
@@ -28,6 +30,9 @@ func (s *session) log(err error) {
 		attrs = append(attrs, slog.String("reason", cut(err.Error())))
 	}
 	attrs = append(attrs, tlsAttrs("tls", s.secured)...)
+	if name := clientName(s.secured); name != "" {
+		attrs = append(attrs, slog.String("client_cert", cut(name)))
+	}
 	if s.back != nil {
 		attrs = append(attrs, tlsAttrs("back_tls", s.back.secured)...)
 	}
@@ -92,6 +97,19 @@ func tlsAttrs(key string, conn *tls.Conn) []slog.Attr {
 		slog.String(key, tls.VersionName(state.Version)),
 		slog.String(key+"_group", state.CurveID.String()),
 	}
+}
+
+// clientName returns the name in the certificate that a client gave, as whoever signed it wrote it, and
+// "unnamed" if it has none. It is empty without a certificate.
+func clientName(conn *tls.Conn) string {
+	if conn == nil {
+		return ""
+	}
+	chain := conn.ConnectionState().PeerCertificates
+	if len(chain) == 0 {
+		return ""
+	}
+	return cmp.Or(chain[0].Subject.CommonName, strings.Join(append(chain[0].DNSNames, chain[0].EmailAddresses...), " "), "unnamed")
 }
 
 // maxReason is the longest reason in the log: crypto/tls repeats what a stranger's ClientHello says.

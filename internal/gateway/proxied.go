@@ -78,6 +78,7 @@ func tlsHeader(conn *tls.Conn) (alpn, name string, h *proxyproto.TLS) {
 	h = &proxyproto.TLS{Version: proxyVersions[state.Version], Cipher: tls.CipherSuiteName(state.CipherSuite)}
 	if len(state.PeerCertificates) > 0 {
 		h.Cert, h.Verified, h.CN = true, len(state.VerifiedChains) > 0, state.PeerCertificates[0].Subject.CommonName
+		h.Resumed = state.DidResume
 	}
 	return state.NegotiatedProtocol, state.ServerName, h
 }

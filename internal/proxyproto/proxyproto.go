@@ -35,7 +35,8 @@ type TLS struct {
 	Version  string // "TLSv1.3"
 	Cipher   string
 	CN       string // of the client's certificate
-	Cert     bool   // the client gave a certificate on this connection
+	Cert     bool   // the client gave a certificate, on this connection
+	Resumed  bool   // or on an earlier one, whose TLS session this one resumes
 	Verified bool   // and it was found good
 }
 
@@ -210,6 +211,7 @@ func (h *Header) tlv(fixed [4]byte, body []byte, kind byte, value []byte) error 
 			return nil
 		}
 		h.TLS = &TLS{Cert: value[0]&(clientCertConn|clientCertSess) != 0}
+		h.TLS.Resumed = h.TLS.Cert && value[0]&clientCertConn == 0
 		h.TLS.Verified = h.TLS.Cert && binary.BigEndian.Uint32(value[1:5]) == 0
 		return eachTLV(value[5:], h.TLS.sub)
 	}
@@ -300,6 +302,9 @@ func (h Header) AppendV2(b []byte) []byte {
 func (t *TLS) append(b []byte) []byte {
 	client, verify := byte(clientTLS), uint32(1)
 	if t.Cert {
+		client |= clientCertSess
+	}
+	if t.Cert && !t.Resumed {
 		client |= clientCertConn
 	}
 	if t.Verified || !t.Cert {

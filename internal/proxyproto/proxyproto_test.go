@@ -32,15 +32,17 @@ func TestRead(t *testing.T) {
 		in   string
 		want Header
 	}{
-		"v1 TCP4":              {"PROXY TCP4 192.0.2.7 198.51.100.25 41800 25\r\n", Header{Source: client, Destination: server}},
-		"v1 TCP6":              {"PROXY TCP6 2001:db8::7 2001:db8::25 41800 25\r\n", Header{Source: six, Destination: six2}},
-		"v1 UNKNOWN":           {"PROXY UNKNOWN\r\n", Header{}},
-		"v1 UNKNOWN with junk": {"PROXY UNKNOWN ffff:: :: 1 2\r\n", Header{}},
-		"v2 TCP4":              {v2(1, 0x11, addresses4), Header{Source: client, Destination: server}},
-		"v2 LOCAL":             {v2(0, 0x11, addresses4), Header{}},
-		"v2 unix":              {v2(1, 0x31, strings.Repeat("\x00", 216)), Header{}},
-		"v2 unknown TLV":       {v2(1, 0x11, addresses4+"\xee\x00\x02xx"), Header{Source: client, Destination: server}},
-		"v2 SNI and ALPN":      {v2(1, 0x11, addresses4+"\x01\x00\x04imap\x02\x00\x01a"), Header{Source: client, Destination: server, ALPN: "imap", Authority: "a"}},
+		"v1 TCP4":                           {"PROXY TCP4 192.0.2.7 198.51.100.25 41800 25\r\n", Header{Source: client, Destination: server}},
+		"v1 TCP6":                           {"PROXY TCP6 2001:db8::7 2001:db8::25 41800 25\r\n", Header{Source: six, Destination: six2}},
+		"v1 UNKNOWN":                        {"PROXY UNKNOWN\r\n", Header{}},
+		"v1 UNKNOWN with junk":              {"PROXY UNKNOWN ffff:: :: 1 2\r\n", Header{}},
+		"v2 TCP4":                           {v2(1, 0x11, addresses4), Header{Source: client, Destination: server}},
+		"v2 certificate on this connection": {v2(1, 0x11, addresses4+"\x20\x00\x05\x07\x00\x00\x00\x00"), Header{Source: client, Destination: server, TLS: &TLS{Cert: true, Verified: true}}},
+		"v2 certificate earlier":            {v2(1, 0x11, addresses4+"\x20\x00\x05\x05\x00\x00\x00\x00"), Header{Source: client, Destination: server, TLS: &TLS{Cert: true, Resumed: true, Verified: true}}},
+		"v2 LOCAL":                          {v2(0, 0x11, addresses4), Header{}},
+		"v2 unix":                           {v2(1, 0x31, strings.Repeat("\x00", 216)), Header{}},
+		"v2 unknown TLV":                    {v2(1, 0x11, addresses4+"\xee\x00\x02xx"), Header{Source: client, Destination: server}},
+		"v2 SNI and ALPN":                   {v2(1, 0x11, addresses4+"\x01\x00\x04imap\x02\x00\x01a"), Header{Source: client, Destination: server, ALPN: "imap", Authority: "a"}},
 		"v2 TLS": {
 			v2(1, 0x11, addresses4+"\x20\x00\x15\x03\x00\x00\x00\x00\x21\x00\x07TLSv1.3\x22\x00\x03joe"),
 			Header{Source: client, Destination: server, TLS: &TLS{Version: "TLSv1.3", CN: "joe", Cert: true, Verified: true}},

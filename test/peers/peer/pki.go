@@ -115,6 +115,7 @@ var makeCerts = sync.OnceValues(func() (*certSet, error) {
 	ca := template("starttls test CA", ended.AddDate(-1, 0, 0), now.AddDate(1, 0, 0))
 	ca.IsCA = true
 	ca.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
+	ca.ExtKeyUsage = nil // of servers and of clients
 	der, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
 	if err != nil {
 		return nil, err
