@@ -57,8 +57,9 @@ type Policies struct {
 type answer struct {
 	key    string
 	to     policy.Destination
-	reply  Reply
-	until  time.Time     // the reply may be told before
+	reply  Reply         // to Postfix
+	sts    Reply         // under the table STSTable
+	until  time.Time     // the replies may be told before
 	renew  time.Time     // who asks from then on has a new one made; not after until
 	making chan struct{} // closed when a plan was made; nil when none is being made
 }
@@ -76,17 +77,21 @@ func (p *Policies) init() {
 	p.answers, p.used = map[string]*list.Element{}, list.New()
 }
 
-// Answer answers a question of Postfix. The table's name has no meaning.
-func (p *Policies) Answer(ctx context.Context, _, key string) Reply {
+// STSTable is the table for programs that have only a word for MTA-STS, see [STSResult]. All others are
+// for Postfix.
+const STSTable = "sts"
+
+// Answer answers a question.
+func (p *Policies) Answer(ctx context.Context, table, key string) Reply {
 	begun := time.Now()
-	r, kept := p.answer(ctx, key, begun)
+	r, kept := p.answer(ctx, table, key, begun)
 	if p.Told != nil {
 		p.Told(r, kept, time.Since(begun))
 	}
 	return r
 }
 
-func (p *Policies) answer(ctx context.Context, key string, now time.Time) (r Reply, kept bool) {
+func (p *Policies) answer(ctx context.Context, table, key string, now time.Time) (r Reply, kept bool) {
 	p.once.Do(p.init)
 	key = spelling(key)
 	p.mu.Lock()
@@ -104,7 +109,7 @@ func (p *Policies) answer(ctx context.Context, key string, now time.Time) (r Rep
 		a = p.add(key, d)
 	}
 	p.renew(a, now)
-	r, kept = a.reply, now.Before(a.until)
+	r, kept = a.in(table), now.Before(a.until)
 	making := a.making
 	p.mu.Unlock()
 	if kept {
@@ -117,7 +122,14 @@ func (p *Policies) answer(ctx context.Context, key string, now time.Time) (r Rep
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return a.reply, false
+	return a.in(table), false
+}
+
+func (a *answer) in(table string) Reply {
+	if table == STSTable {
+		return a.sts
+	}
+	return a.reply
 }
 
 // spelling is how a key is written where answers are kept. Other ways to write the same are other keys, and
@@ -163,7 +175,7 @@ func (p *Policies) renew(a *answer, now time.Time) {
 // make makes the plan of an answer anew.
 func (p *Policies) make(a *answer) {
 	begun := time.Now()
-	r, until := p.result(a.to)
+	r, sts, until := p.result(a.to)
 	took := time.Since(begun)
 	if p.Made != nil {
 		p.Made(r, took)
@@ -173,30 +185,32 @@ func (p *Policies) make(a *answer) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.keep(a, r, until)
+	p.keep(a, r, sts, until)
 	close(a.making)
 	a.making = nil
 }
 
-// result makes a plan and says it, with the end of its evidence.
-func (p *Policies) result(d policy.Destination) (Reply, time.Time) {
+// result makes a plan and says it in both ways, with the end of its evidence.
+func (p *Policies) result(d policy.Destination) (r, sts Reply, until time.Time) {
 	ctx, cancel := context.WithTimeout(p.ctx, cmp.Or(p.Limit, 25*time.Second))
 	defer cancel()
 	select {
 	case p.slots <- struct{}{}:
 		defer func() { <-p.slots }()
 	case <-ctx.Done():
-		return Reply{Status: Timeout, Text: "too many questions at once"}, time.Time{}
+		r = Reply{Status: Timeout, Text: "too many questions at once"}
+		return r, r, time.Time{}
 	}
 	plan, err := p.Plan(ctx, d)
 	if err != nil {
-		return Reply{Status: Temp, Text: oneLine(fmt.Sprintf("%s: %v", d, err))}, time.Time{}
+		r = Reply{Status: Temp, Text: oneLine(fmt.Sprintf("%s: %v", d, err))}
+		return r, r, time.Time{}
 	}
-	return Result(plan, cmp.Or(p.Version, Oldest)), plan.Until
+	return Result(plan, cmp.Or(p.Version, Oldest)), STSResult(plan), plan.Until
 }
 
-// keep keeps a new reply, or the old one if that is still good and the new one is none.
-func (p *Policies) keep(a *answer, r Reply, until time.Time) {
+// keep keeps new replies, or the old ones if they are still good and the new ones are none.
+func (p *Policies) keep(a *answer, r, sts Reply, until time.Time) {
 	now := time.Now()
 	failed := r.Status == Temp || r.Status == Timeout
 	if failed && now.Before(a.until) {
@@ -207,7 +221,7 @@ func (p *Policies) keep(a *answer, r Reply, until time.Time) {
 	if failed {
 		life = again
 	}
-	a.reply, a.until = r, now.Add(life)
+	a.reply, a.sts, a.until = r, sts, now.Add(life)
 	a.renew = now.Add(jitter(life * 7 / 8))
 }
 

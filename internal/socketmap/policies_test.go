@@ -99,6 +99,23 @@ func TestNoPlanForWhatHasNone(t *testing.T) {
 	}
 }
 
+// One plan is told in both ways.
+func TestTables(t *testing.T) {
+	made := &plans{plan: goodFor(time.Minute, good("mx1.example.com"), enforce)}
+	p := &Policies{Plan: made.make}
+	defer p.Close()
+	for range 2 {
+		for table, want := range map[string]string{"postfix": "dane-only", "": "dane-only", "sts": strings.TrimPrefix(stsText, "OK ")} {
+			if r := p.Answer(t.Context(), table, "example.com"); r.Status != OK || r.Text != want {
+				t.Errorf("%q: got %v", table, r)
+			}
+		}
+	}
+	if n := made.made.Load(); n != 1 {
+		t.Errorf("%d plans", n)
+	}
+}
+
 // However many ask, a plan is made once, and one who leaves takes nothing from the others.
 func TestPlansAreMadeOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -28,10 +28,7 @@ import (
 // Where no host may be used the answer is TEMP. Facts that have nothing to do with TLS (no such domain, a
 // null MX) are NOTFOUND: Postfix finds them itself, and has better words for them.
 func Result(p *policy.Plan, v Version) Reply {
-	e := p.Evidence
-	if e == nil {
-		e = &policy.Evidence{}
-	}
+	e := evidence(p)
 	if o := e.Override; o != nil && (o.Level != starttls.Auto || len(o.Fingerprints) > 0) {
 		return overridden(o)
 	}
@@ -39,10 +36,7 @@ func Result(p *policy.Plan, v Version) Reply {
 	failed := slices.ContainsFunc(shut, func(a policy.Attempt) bool { return !outsidePolicy(a) })
 	isDANE := func(a policy.Attempt) bool { return a.Level == starttls.Dane }
 	allDANE := len(open) > 0 && !slices.ContainsFunc(open, func(a policy.Attempt) bool { return !isDANE(a) })
-	sts := e.STS.Policy
-	if sts != nil && sts.Mode != mtasts.Enforce {
-		sts = nil
-	}
+	sts := enforced(e)
 	switch {
 	case p.Refusal != nil && p.Refusal.Temporary():
 		return Reply{Status: Temp, Text: oneLine(p.Refusal.Text)}
@@ -56,6 +50,35 @@ func Result(p *policy.Plan, v Version) Reply {
 		return Reply{Status: OK, Text: "dane"}
 	}
 	return Reply{}
+}
+
+// STSResult says a plan to programs that have only a word for MTA-STS, and do DANE on their own or not at
+// all: "secure" where it is enforced, TEMP where no host may be used, and else nothing.
+func STSResult(p *policy.Plan) Reply {
+	e := evidence(p)
+	if p.Refusal != nil && p.Refusal.Temporary() {
+		return Reply{Status: Temp, Text: oneLine(p.Refusal.Text)}
+	}
+	if sts := enforced(e); sts != nil {
+		open, shut := sort(p.Attempts)
+		return secure(sts, e.STS.Domain, open, shut, Oldest)
+	}
+	return Reply{}
+}
+
+func evidence(p *policy.Plan) *policy.Evidence {
+	if p.Evidence == nil {
+		return &policy.Evidence{}
+	}
+	return p.Evidence
+}
+
+// enforced returns the MTA-STS policy that must be obeyed, or nil.
+func enforced(e *policy.Evidence) *mtasts.Policy {
+	if sts := e.STS.Policy; sts != nil && sts.Mode == mtasts.Enforce {
+		return sts
+	}
+	return nil
 }
 
 // sort tells the hosts that may be used from those that must not. Hosts without an address are neither:

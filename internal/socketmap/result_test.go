@@ -187,6 +187,28 @@ func TestResult(t *testing.T) {
 	}
 }
 
+// Who knows no DANE is told what MTA-STS demands, also where DANE comes first.
+func TestSTSResult(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		plan *policy.Plan
+		want string
+	}{
+		{"enforced", plan(inSTS("mx1.example.com"), enforce), stsText},
+		{"enforced, TLSA", plan(good("mx1.example.com"), enforce), stsText},
+		{"TLSA alone", plan(good("mx1.example.com")), "NOTFOUND "},
+		{"testing", plan(plain("mx1.example.com"), sts(mtasts.Testing, "mx1.example.com")), "NOTFOUND "},
+		{"all hosts outside", plan(outside("evil.example"), enforce), "TEMP evil.example is not in the MTA-STS policy"},
+		{"one host's TLSA lookup fails", plan(inSTS("mx1.example.com"), broken("b.example.net"), enforce), "OK secure match=mx1.example.com servername=hostname"},
+		{"MX lookup failed", plan(refusal(451, "MX: bogus"), enforce), "TEMP MX: bogus"},
+		{"nothing", plan(plain("a.example")), "NOTFOUND "},
+	} {
+		if r := STSResult(row.plan); r.Status.String()+" "+r.Text != row.want {
+			t.Errorf("%s: got %v %q, want %q", row.name, r.Status, r.Text, row.want)
+		}
+	}
+}
+
 // Whatever a policy says, it adds no attribute and no level.
 func TestPolicyTextInjectsNothing(t *testing.T) {
 	for _, mx := range []string{

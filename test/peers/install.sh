@@ -45,6 +45,7 @@ PACKAGES='
 # or (inn2) cannot be set up on a machine without a domain. One line each:  NAME  PACKAGE[,PACKAGE]  PROGRAM-IN-IT  [ACCOUNT-IT-RUNS-AS]
 UNPACK='
   exim4   exim4-daemon-heavy  usr/sbin/exim4  Debian-exim
+  sendmail  sendmail-bin,sendmail-base,sendmail-cf  usr/libexec/sendmail/sendmail  smmsp
   vsftpd  vsftpd              usr/sbin/vsftpd
   inn2    inn2,inn2-inews     usr/lib/news/bin/nnrpd
   cyrus   cyrus-imapd,cyrus-pop3d,cyrus-nntpd,cyrus-common,sasl2-bin  usr/lib/cyrus/bin/master  cyrus
