@@ -37,6 +37,7 @@ PACKAGES='
   nsd unbound ldnsutils bind9-dnsutils
   knot
   postfix-mta-sts-resolver
+  m4
   testssl.sh nmap
   python3
 '

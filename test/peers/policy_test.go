@@ -58,7 +58,7 @@ func (w *world) sender(t *testing.T, policy string) *peer.Postfix {
 // policyServe starts our policy server, and returns what Postfix calls it.
 func (w *world) policyServe(t *testing.T, more ...string) (string, *gateway) {
 	t.Helper()
-	g := launch(t, append([]string{"policy", "serve", "--listen", "inet:127.0.0.1:0", "--dns-server", w.Resolver().String(), "--dns-anchors", filepath.Join(w.dir, "anchor"),
+	g := launch(t, append([]string{"policy", "serve", "--state", t.TempDir(), "--listen", "inet:127.0.0.1:0", "--dns-server", w.Resolver().String(), "--dns-anchors", filepath.Join(w.dir, "anchor"),
 		"--dns-probe", "test", "--ca", w.ca(), "--private-policy-hosts", "--postfix", "3.7"}, more...)...)
 	var place string
 	g.wait("a line about DNS", func() bool {

@@ -15,6 +15,7 @@ type EximOptions struct {
 	MX        bool     // all other mail goes to its domain's servers, under DANE
 	Resolver  string   // address of the resolver that it asks, at port 53, and trusts; if empty, the machine's
 	Transport []string // further options of the SMTP transport: "hosts_require_tls = *"
+	Routers   []string // further routers, before that for all other mail
 	Main      []string // further lines of the main section
 }
 
@@ -113,6 +114,7 @@ func eximRest(e *Exim, o EximOptions) []string {
 		"  domains = +local_domains",
 		"  transport = inbox",
 	}
+	conf = append(conf, o.Routers...)
 	switch {
 	case o.MX:
 		conf = append(conf, "everywhere:", "  driver = dnslookup", "  dnssec_request_domains = *",
