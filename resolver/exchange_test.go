@@ -132,6 +132,25 @@ func TestServers(t *testing.T) {
 	}
 }
 
+// TestToldFault keeps what a server said over the silence of others, and asks it once.
+func TestToldFault(t *testing.T) {
+	var asked atomic.Int32
+	telling := serve(t, tally(dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		m := new(dns.Msg).SetRcode(q, dns.RcodeServerFailure)
+		m.SetEdns0(1232, true)
+		m.IsEdns0().Option = append(m.IsEdns0().Option, &dns.EDNS0_EDE{InfoCode: 14, ExtraText: "not ready"})
+		w.WriteMsg(m)
+	}), &asked))
+	for _, servers := range [][]string{{telling, serveNothing(t)}, {serveNothing(t), telling}} {
+		asked.Store(0)
+		v := &resolver.Validator{Servers: servers}
+		_, err := v.Lookup(t.Context(), "example.org", resolver.A)
+		if e, ok := errors.AsType[*resolver.Error](err); !ok || e.Code != 14 || e.Text != "not ready" || asked.Load() != 1 {
+			t.Errorf("asked %d times: %v", asked.Load(), err)
+		}
+	}
+}
+
 // serveNothing returns an address where nobody listens.
 func serveNothing(t *testing.T) string {
 	t.Helper()

@@ -171,3 +171,50 @@ func TestUnescape(t *testing.T) {
 		}
 	}
 }
+
+// TestTarget is the table of RFC 6672 §2.2, and names that no DNAME makes.
+func TestTarget(t *testing.T) {
+	long := strings.Repeat("a123456789.", 22)
+	for _, row := range []struct{ name, owner, target, want string }{
+		{"a.example.com.", "example.com.", "example.net.", "a.example.net."},
+		{"a.b.example.com.", "example.com.", "example.net.", "a.b.example.net."},
+		{"ab.example.com.", "b.example.com.", "example.net.", ""}, // not below
+		{"foo.example.com.", "example.com.", ".", "foo."},
+		{"a.b.", ".", "Example.NET.", "a.b.example.net."},
+		{long + "c.", "c.", "longer.than.that.", ""},
+	} {
+		m := &reply{answer: []*rrset{{owner: row.owner, rtype: dns.TypeDNAME, rrs: []dns.RR{&dns.DNAME{Target: row.target}}}}}
+		got := ""
+		if link := m.about(row.name, dns.TypeA); link != nil {
+			got, _ = target(link, row.name)
+		}
+		if got != row.want {
+			t.Errorf("%s by %s to %s: got %q, want %q", row.name, row.owner, row.target, got, row.want)
+		}
+	}
+}
+
+// TestCacheBounds holds no more than it may, and of what it drops rather what has expired.
+func TestCacheBounds(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := cache[int, int]{size: 4, now: func() time.Time { return now }}
+	put := func(key int, keep time.Duration) {
+		c.get(t.Context(), key, func() (int, time.Duration, error) { return key, keep, nil })
+	}
+	for i := range 100 {
+		put(i, time.Hour)
+		if len(c.entries) > 4 {
+			t.Fatalf("%d entries", len(c.entries))
+		}
+	}
+	c = cache[int, int]{size: 4, now: c.now}
+	for i := range 3 {
+		put(i, time.Hour)
+	}
+	put(3, time.Second)
+	now = now.Add(time.Minute)
+	put(4, time.Hour)
+	if _, there := c.entries[3]; there || len(c.entries) != 4 {
+		t.Errorf("what has expired stays: %v", c.entries)
+	}
+}

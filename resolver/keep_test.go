@@ -1,6 +1,7 @@
 package resolver_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -179,4 +180,37 @@ func TestSmallCache(t *testing.T) {
 			t.Fatalf("%+v, %v", a, err)
 		}
 	}
+}
+
+// TestWhoLeaves does not spoil the answer for those who stay: one asks, and leaves while others wait.
+func TestWhoLeaves(t *testing.T) {
+	tree := newTree(t)
+	asked, answer := make(chan struct{}, 10), make(chan struct{})
+	server := serve(t, dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		if q.Question[0].Qtype == dns.TypeA {
+			asked <- struct{}{}
+			<-answer
+		}
+		tree.Recursor().ServeDNS(w, q)
+	}))
+	v := &resolver.Validator{Servers: []string{server}, Anchors: tree.Anchor()}
+	ctx, leave := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() {
+		if _, err := v.Lookup(ctx, mxA, resolver.A); !errors.Is(err, context.Canceled) {
+			t.Errorf("who left: %v", err)
+		}
+	})
+	<-asked
+	for range 3 {
+		all.Go(func() {
+			if a, err := v.Lookup(t.Context(), mxA, resolver.A); err != nil || a.Status != resolver.Secure {
+				t.Errorf("who stayed: %+v, %v", a, err)
+			}
+		})
+	}
+	leave()
+	<-asked // by one who stayed
+	close(answer)
+	all.Wait()
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"starttls/resolver"
@@ -57,6 +58,22 @@ func TestFields(t *testing.T) {
 		if _, err := v.Lookup(t.Context(), "example.org", 43); err == nil {
 			t.Error("a type that cannot be returned is answered")
 		}
+	}
+}
+
+// TestUselessAnchor makes nothing insecure: an anchor is there to be used.
+func TestUselessAnchor(t *testing.T) {
+	tree := newTree(t)
+	v := &resolver.Validator{Servers: []string{serve(t, tree.Recursor())}, Anchors: ". IN DS 1 200 2 " + strings.Repeat("ab", 32)}
+	if got, _ := status(v.Lookup(t.Context(), mxA, resolver.A)); got != resolver.Bogus && got != resolver.Indeterminate {
+		t.Errorf("got %s", got)
+	}
+	if err := v.Check(t.Context()); err == nil {
+		t.Error("fit")
+	}
+	v = &resolver.Validator{Servers: []string{serve(t, tree.Recursor())}, Anchors: "other. IN DS 1 13 2 " + strings.Repeat("ab", 32)}
+	if a, err := v.Lookup(t.Context(), mxA, resolver.A); err != nil || a.Status != resolver.Insecure {
+		t.Errorf("a name under no anchor: %+v, %v", a, err)
 	}
 }
 
