@@ -74,11 +74,10 @@ func (a *audit) describe(e *policy.Evidence) {
 
 // judgeMX judges the DNS.
 func (a *audit) judgeMX(e *policy.Evidence) {
-	failed, _ := errors.AsType[*resolver.Error](e.MXErr)
 	switch {
-	case failed != nil && failed.Status == resolver.Bogus:
-		a.signed("strip.mx-forged", failed.Error())
-		a.say("mail.mx", finding.Insufficient, "%v", failed)
+	case forged(e.MXErr):
+		a.signed("strip.mx-forged", e.MXErr.Error())
+		a.say("mail.mx", finding.Insufficient, "%v", e.MXErr)
 	case e.MXErr != nil:
 		a.say("mail.mx", finding.NotTestable, "%v", e.MXErr)
 	case e.MX != nil && len(e.MX.MX) == 1 && e.MX.MX[0].Host == "":
@@ -103,6 +102,12 @@ func (a *audit) judgeMX(e *policy.Evidence) {
 		}
 	}
 	a.say("mail.dnssec", finding.Good, "MX records and the addresses of all hosts are signed")
+}
+
+// forged reports whether an answer was bogus.
+func forged(err error) bool {
+	failed, ok := errors.AsType[*resolver.Error](err)
+	return ok && failed.Status == resolver.Bogus
 }
 
 // judgeSTS judges the record and the policy of MTA-STS.

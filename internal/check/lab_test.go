@@ -159,6 +159,21 @@ func TestFindingsOfTheLab(t *testing.T) {
 	}
 }
 
+// TestWhatIsReached: whether there is something to be told, for the exit status.
+func TestWhatIsReached(t *testing.T) {
+	l := startLab(t)
+	c := onLab(t, l, check.Quick)
+	for domain, want := range map[string]bool{
+		"dane-ee.test": true, "null-mx.test": true, "bogus.test": true, "nowhere.test": true,
+		"mx-servfail.test": false, "down.test": false, "busy.test": false,
+	} {
+		r := audited(t, c, domain)
+		if r.Reached != want {
+			t.Errorf("%s: reached %v, %s: %+v", domain, r.Reached, r.Verdict, r.Findings)
+		}
+	}
+}
+
 // published is a resolver that also knows records of its own.
 type published struct {
 	resolver.Resolver

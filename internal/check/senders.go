@@ -105,8 +105,10 @@ func (a *audit) judgeSender(s finding.Sender) {
 	switch {
 	case !s.Delivers && !s.Knows:
 		a.say(id, finding.NotTestable, "no host could be tested")
-	case !s.Delivers && len(a.plan.Attempts) == 0:
+	case !s.Delivers && len(a.plan.Attempts) == 0 && !a.plan.Refusal.Temporary():
 		a.say(id, finding.NotApplicable, "%s", s.Reply)
+	case !s.Delivers && a.plan.Evidence.MXErr != nil && !forged(a.plan.Evidence.MXErr):
+		a.say(id, finding.NotTestable, "%s", s.Reply)
 	case !s.Delivers:
 		a.say(id, finding.Insufficient, "nothing is delivered: %s", s.Reply)
 	case !s.TLS:

@@ -135,6 +135,10 @@ func Wrap(text string, width int, indent string) string {
 func Markdown() string {
 	var b strings.Builder
 	b.WriteString("# Findings\n\nMade by `starttls check --explain all --format markdown`. Ids do not change from release to release.\n")
+	b.WriteString("\n## Standards\n\nFacts of TLS are judged by those that --standard names; the files are in internal/finding/standards.\n\n| id | standard | edition | source |\n|---|---|---|---|\n")
+	for _, s := range Standards {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", s.ID, s.Name, s.Edition, s.Source)
+	}
 	family := ""
 	for _, e := range catalogue {
 		if f, _, _ := strings.Cut(e.ID, "."); f != family {

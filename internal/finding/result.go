@@ -49,11 +49,14 @@ func (r *Result) All(yield func(*Service, Finding) bool) {
 
 // Settle fills in what follows from the parts.
 func (r *Result) Settle() {
-	r.Verdict, r.Reached = NotApplicable, len(r.Services) == 0 && r.Domain != nil
-	for _, f := range r.All {
+	r.Verdict, r.Reached = NotApplicable, false
+	for s, f := range r.All {
 		if f.Verdict.Worse(r.Verdict) {
 			r.Verdict = f.Verdict
 		}
+		// A domain without hosts was reached if the DNS said so.
+		told := s == nil && f.ID == "mail.mx" && f.Verdict != NotTestable
+		r.Reached = r.Reached || told && len(r.Services) == 0
 	}
 	for _, s := range r.Services {
 		r.Reached = r.Reached || s.Outcome == Tested || s.Outcome == NoTLS

@@ -38,7 +38,7 @@ PACKAGES='
   knot
   postfix-mta-sts-resolver
   m4
-  testssl.sh nmap
+  testssl.sh nmap chromium
   python3
 '
 
@@ -58,7 +58,7 @@ PROGRAMS='postfix dovecot slapd ldapsearch postgres mariadbd mariadb stunnel4
   nginx swaks gnutls-cli curl openssl msmtp s-nail mbsync fetchmail
   sieve-connect proftpd lftp prosody erl go-sendxmpp sendxmpp inspircd irssi upsc
   certutil nats-server nbdkit nbdinfo qemu-nbd cupsd lpstat Xtigervnc
-  xtigervncviewer xrdp rdesktop tsql knotd mta-sts-daemon testssl nmap python3'
+  xtigervncviewer xrdp rdesktop tsql knotd mta-sts-daemon testssl nmap chromium python3'
 
 # Answers that keep a package from asking, or from setting up an instance.
 PRESEED='
