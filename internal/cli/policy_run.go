@@ -65,11 +65,20 @@ func (f *policyServeFlags) run(ctx context.Context, std streams) (err error) {
 		return err
 	}
 	defer closeAll(s.listen)
-	e, err := f.evidence.open(s.cache, s.log)
+	e, err := s.gather()
 	if err != nil {
 		return err
 	}
 	return s.serve(ctx, e)
+}
+
+// gather opens what plans are made of.
+func (s *policyServer) gather() (*evidence, error) {
+	e, err := s.policyServeFlags.evidence.open(s.cache, s.log)
+	if err == nil && s.store != nil {
+		e.gather.Memory = s.store.Hosts
+	}
+	return e, err
 }
 
 // serve answers until a signal or the end of ctx.
@@ -152,7 +161,7 @@ func (s *policyServer) obey(ctx context.Context, signals chan os.Signal, stop fu
 
 // reload reads files again and drops all answers. Policies of MTA-STS are kept.
 func (s *policyServer) reload(ctx context.Context) {
-	e, err := s.policyServeFlags.evidence.open(s.cache, s.log)
+	e, err := s.gather()
 	if err != nil {
 		s.log.Error("reading again failed; what was read before stays", "error", err)
 		return

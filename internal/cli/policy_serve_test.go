@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"starttls/internal/policy"
 	"starttls/internal/zone"
 )
 
@@ -249,4 +251,38 @@ func TestPolicyServeTakesOverSockets(t *testing.T) {
 		t.Error("a socket in use was taken over")
 	}
 	p.end()
+}
+
+// What the operator has set is told in Postfix's words, and what others have seen of a host is remembered.
+func TestPolicyServeOverridesAndMemory(t *testing.T) {
+	dir := t.TempDir()
+	overrides := filepath.Join(dir, "overrides")
+	text := "sts-enforce.test encrypt\n.sts-wildcard.test none\ndane-ee.test secure match=mx.dane-ee.test:.example.net\n" +
+		"dane-ta.test fingerprint match=" + strings.Repeat("AB:", 31) + "AB\nclear.test auto\n"
+	if err := os.WriteFile(overrides, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	url := "sqlite:" + filepath.Join(dir, "store.db")
+	s, err := openStore(url, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	s.Hosts.Remember(t.Context(), "mx.tls.test", policy.Seen{First: now, Last: now, Version: tls.VersionTLS13})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p := startPolicy(t, "--lab", "--listen", "inet:127.0.0.1:0", "--postfix", "3.9", "--store", url, "--overrides", overrides)
+	for key, want := range map[string]string{
+		"sts-enforce.test":    "OK encrypt",
+		"a.sts-wildcard.test": "OK none",
+		"dane-ee.test":        "OK secure match=mx.dane-ee.test:.example.net servername=hostname",
+		"dane-ta.test":        "OK fingerprint match=" + strings.Repeat("AB:", 31) + "AB",
+		"clear.test":          "NOTFOUND ",
+		"tls.test":            "OK encrypt",
+	} {
+		if got := p.query(key); got != want {
+			t.Errorf("%s: got %q, want %q", key, got, want)
+		}
+	}
 }

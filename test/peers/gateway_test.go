@@ -54,13 +54,18 @@ func begin(t *testing.T, pki *peer.PKI, args ...string) *gateway {
 // launch starts the program, and stops it like begin.
 func launch(t *testing.T, args ...string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, cmd: exec.Command(program, args...), exited: make(chan struct{})}
+	return launched(t, exec.Command(program, args...))
+}
+
+func launched(t *testing.T, cmd *exec.Cmd) *gateway {
+	t.Helper()
+	g := &gateway{t: t, cmd: cmd, exited: make(chan struct{})}
 	out, err := g.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.cmd.Stderr = &g.log
-	g.cmd.Env = append(os.Environ(), atOnce)
+	g.cmd.Env = append(append(os.Environ(), atOnce), g.cmd.Env...)
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := g.cmd.Start(); err != nil {
 		t.Fatal(err)
