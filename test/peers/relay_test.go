@@ -10,6 +10,8 @@ import (
 	"net/smtp"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -247,4 +249,45 @@ func eximLedger(t *testing.T, file string) ledger {
 		}
 	}
 	return func(rcpt string) (status, words string) { return lines[rcpt].status, lines[rcpt].line }
+}
+
+// TestRelaySendmail has a real sendmail do the same, a run of it for each message.
+func TestRelaySendmail(t *testing.T) {
+	l, addr := startRelay(t, &dialect.SMTP)
+	sendmail := peer.NewSendmailClient(t, addr)
+	domains := quickOnes(l)
+	n := messages(t, len(domains))
+	given := map[string]int{}
+	var mu sync.Mutex
+	said := map[string]string{}
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				d := domains[int(i)%len(domains)].Name
+				to := fmt.Sprintf("m%d@%s", i, d)
+				out := sendmail.Send(t, 2*limit, "sender@sender.test", to, "Subject: a run\n\nhello\n")
+				mu.Lock()
+				given[d]++
+				said[to] = out
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	settled(t, l, domains, given, n, func() ledger {
+		return func(rcpt string) (status, words string) { return sendmailSays(rcpt, said[rcpt]), said[rcpt] }
+	})
+}
+
+// sendmailSays reads what sendmail has made of a recipient.
+func sendmailSays(rcpt, out string) string {
+	switch {
+	case strings.Contains(out, rcpt+"... Sent"):
+		return "sent"
+	case strings.Contains(out, rcpt+"... Deferred"):
+		return "deferred"
+	}
+	return "bounced"
 }
