@@ -120,3 +120,34 @@ func TestDSNIsNotOffered(t *testing.T) {
 	}
 	c.ask("MAIL FROM:<a@b.test> RET=HDRS", "555 5.5.4")
 }
+
+// TestLMTPChunks: the last chunk has an answer for each recipient (RFC 3030 §2, RFC 2033 §4.2), and a
+// transaction that is reset in between comes to nothing.
+func TestLMTPChunks(t *testing.T) {
+	b := newBench(t, &dialect.LMTP, nil)
+	m1, m2 := newMX(t, nil), newMX(t, nil)
+	b.to("one.test", starttls.May, m1)
+	b.to("two.test", starttls.May, m2)
+	c := b.client(t)
+	c.ask("LHLO c", "250")
+	for _, last := range []bool{false, true} {
+		c.ask("MAIL FROM:<a@b.test>", "250")
+		c.send("BDAT 3\r\nxyz")
+		c.want("503 5.5.1 No valid recipients")
+		c.ask("RCPT TO:<x@one.test>", "250")
+		c.ask("RCPT TO:<x@two.test>", "250")
+		c.send("BDAT %d\r\n%s", len(text), text)
+		c.want("250")
+		c.ask("RCPT TO:<y@two.test>", "503")
+		if !last {
+			c.ask("RSET", "250")
+			continue
+		}
+		c.ask("BDAT 0 LAST", "250 2.0.0 taken")
+		c.want("250 2.0.0 taken")
+	}
+	c.ask("NOOP", "250")
+	if len(m1.letters()) != 1 || len(m2.letters()) != 1 {
+		t.Errorf("%d and %d messages", len(m1.letters()), len(m2.letters()))
+	}
+}

@@ -49,6 +49,7 @@ UNPACK='
   sendmail  sendmail-bin,sendmail-base,sendmail-cf  usr/libexec/sendmail/sendmail  smmsp
   vsftpd  vsftpd              usr/sbin/vsftpd
   inn2    inn2,inn2-inews     usr/lib/news/bin/nnrpd
+  opensmtpd  opensmtpd,libevent-2.1-7  usr/sbin/smtpd
   cyrus   cyrus-imapd,cyrus-pop3d,cyrus-nntpd,cyrus-common,sasl2-bin  usr/lib/cyrus/bin/master  cyrus
   rabbitmq  rabbitmq-server,erlang-eldap,erlang-parsetools  usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/sbin/rabbitmq-server
 '

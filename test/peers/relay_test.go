@@ -291,3 +291,33 @@ func sendmailSays(rcpt, out string) string {
 	}
 	return "bounced"
 }
+
+// TestRelayOpenSMTPD has a real OpenSMTPD do the same.
+func TestRelayOpenSMTPD(t *testing.T) {
+	l, addr := startRelay(t, &dialect.SMTP)
+	server := peer.StartOpenSMTPD(t, addr)
+	domains := quickOnes(l)
+	n := messages(t, len(domains))
+	given := handIn(t, server.Plain, domains, n)
+	settled(t, l, domains, given, n, func() ledger { return opensmtpdLedger(t, server.Log) })
+}
+
+// opensmtpdLedger reads OpenSMTPD's log.
+func opensmtpdLedger(t *testing.T, file string) ledger {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := map[string]string{}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if _, rest, ok := strings.Cut(line, " to=<"); ok && strings.Contains(line, " mta delivery ") {
+			rcpt, _, _ := strings.Cut(rest, ">")
+			lines[rcpt] = line
+		}
+	}
+	return func(rcpt string) (status, words string) {
+		_, result, _ := strings.Cut(lines[rcpt], `result="`)
+		result, _, _ = strings.Cut(result, `"`)
+		return map[string]string{"Ok": "sent", "TempFail": "deferred", "PermFail": "bounced"}[result], lines[rcpt]
+	}
+}

@@ -13,8 +13,8 @@ import (
 type SendmailClient struct {
 	Queue string // folder
 
-	program string
-	config, hosts      string
+	program       string
+	config, hosts string
 }
 
 // NewSendmailClient configures the sendmail that install.sh unpacked, with its own m4 files, for a relay at
