@@ -53,10 +53,10 @@ func query(name string, t uint16, validate bool) *dns.Msg {
 // is asked, and all of them once more when none has said anything.
 func (c *client) exchange(ctx context.Context, q *dns.Msg) (*reply, error) {
 	var fault error
-	heard := false
+	begin, heard := int(c.first.Load()), false
 	for range rounds {
 		for i := range c.servers {
-			n := (int(c.first.Load()) + i) % len(c.servers)
+			n := (begin + i) % len(c.servers)
 			r, err := c.ask(ctx, c.servers[n], q)
 			switch {
 			case ctx.Err() != nil:
@@ -78,6 +78,10 @@ func (c *client) exchange(ctx context.Context, q *dns.Msg) (*reply, error) {
 	}
 	return nil, fault
 }
+
+// turn has the next questions begin with another server: that an answer was bogus can be the fault of the
+// one that passed it on.
+func (c *client) turn() { c.first.Add(1) }
 
 // refusal is the fault that a server told, with its extended error.
 func refusal(s server, r *reply) error {

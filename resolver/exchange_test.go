@@ -151,6 +151,25 @@ func TestToldFault(t *testing.T) {
 	}
 }
 
+// TestTurn asks another server after one gave what is bogus: it may have taken the signatures away.
+func TestTurn(t *testing.T) {
+	tree := newTree(t)
+	stripping := serve(t, dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		q.Extra = nil
+		tree.Recursor().ServeDNS(w, q)
+	}))
+	now := time.Now()
+	v := &resolver.Validator{Servers: []string{stripping, serve(t, tree.Recursor())}, Anchors: tree.Anchor(), Now: func() time.Time { return now }}
+	for _, want := range []resolver.Status{resolver.Bogus, resolver.Bogus, resolver.Secure, resolver.Secure} {
+		if got, _ := status(v.Lookup(t.Context(), mxA, resolver.A)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if want == resolver.Bogus {
+			now = now.Add(3 * time.Second) // failures are kept for five
+		}
+	}
+}
+
 // serveNothing returns an address where nobody listens.
 func serveNothing(t *testing.T) string {
 	t.Helper()

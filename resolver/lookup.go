@@ -92,6 +92,7 @@ func follow(ctx context.Context, src source, q question) (*Answer, error) {
 type lookups struct {
 	timeout time.Duration
 	now     func() time.Time
+	bogus   func() // told when one is; may be nil
 	answers cache[question, kept]
 }
 
@@ -144,6 +145,8 @@ func (l *lookups) find(ctx context.Context, src source, q question) (kept, time.
 		return kept{}, 0, ctx.Err()
 	case limited.Err() != nil:
 		err = indeterminate(edeUnreachable, "no answer in time")
+	case isBogus(err) && l.bogus != nil:
+		l.bogus()
 	}
 	return kept{}, failKeep, err
 }

@@ -17,8 +17,9 @@ import (
 // servers and trusts the keys of the root. Its fields must not be changed once it is used.
 type Validator struct {
 	// Servers are the resolvers to ask: ADDRESS, ADDRESS:PORT, or tls://ADDRESS[:PORT]#NAME for DNS over
-	// TLS (RFC 7858) with NAME in the server's certificate. The next is asked when one fails. They have to
-	// pass on DO and CD, see [Validator.Check]. If empty, those of /etc/resolv.conf.
+	// TLS (RFC 7858) with NAME in the server's certificate. The next is asked when one fails, and comes
+	// first after one gave what is bogus. They have to pass on DO and CD, see [Validator.Check]. If empty,
+	// those of /etc/resolv.conf, which is read once.
 	Servers []string
 	// Anchors are the trust anchors: DS or DNSKEY records as in a zone file, see [ReadAnchors]. The zone
 	// closest above a name counts. If empty, the keys of the root, KSK-2017 and KSK-2024.
@@ -85,6 +86,7 @@ func (v *Validator) setup() error {
 		}
 		size := cmp.Or(v.CacheSize, 10_000)
 		v.lookups = newLookups(v.Timeout, size, v.now)
+		v.lookups.bogus = v.client.turn
 		v.roots = cache[string, *zone]{size: size, now: v.now}
 		v.steps = cache[string, step]{size: size, now: v.now}
 	})
