@@ -223,6 +223,37 @@ func TestPolicyServeLab(t *testing.T) {
 	}
 }
 
+// What strangers can send has its bounds, and none makes the answer milder than it must be.
+func TestPolicyServeBadInput(t *testing.T) {
+	p := startPolicy(t, "--lab", "--listen", "inet:127.0.0.1:0", "--postfix", "3.10")
+	for key, want := range map[string]string{
+		"sts-too-long.test":         "NOTFOUND ", // 64 KiB and a byte: there is no policy
+		"sts-endless.test":          "NOTFOUND ",
+		"sts-bad-mx.test":           "NOTFOUND ",
+		"sts-long.test":             "OK secure match=mx.sts-long.test servername=hostname policy_type=sts ",
+		"sts-long-record.test":      "OK secure match=mx.sts-long-record.test servername=hostname policy_type=sts ",
+		"many-mx.test":              "OK dane", // 400, of which not all were looked at
+		"dane-many.test":            "OK dane-only",
+		"STS-Enforce.TEST.":         "OK secure match=mx.sts-enforce.test ",
+		"mx-address.test":           "NOTFOUND ",
+		"127.25.0.1":                "NOTFOUND ",
+		"[ipv6:::1]:25":             "NOTFOUND ",
+		"..":                        "NOTFOUND ", // begins as a parent does
+		"a..test":                   `PERM "a..test" is no domain name`,
+		"dane-ee.test\x00":          `PERM "dane-ee.test\x00" is no domain name`,
+		"dane-ee.test sts-404.test": "PERM ",
+		"\xff\xfe.test":             "PERM ",
+		strings.Repeat("a", 9000):   "PERM ",
+	} {
+		if got := p.query(key); !strings.HasPrefix(got, want) {
+			t.Errorf("%.40q: got %.200q, want %q", key, got, want)
+		}
+	}
+	if got := p.asks("socketmap", "10001:postfix "+strings.Repeat("a", 9993)+","); got != "43:PERM the request is longer than 10000 bytes," {
+		t.Errorf("got %q", got)
+	}
+}
+
 // A DNS that is not fit is told plainly, and TEMP is answered, nothing milder.
 func TestPolicyServeWithoutDNSSEC(t *testing.T) {
 	p := startPolicy(t, "--dns-server", "127.0.0.1:1", "--listen", "inet:127.0.0.1:0", "--postfix", "auto")

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -102,6 +103,7 @@ func (s *Server) serve(ctx context.Context, conn net.Conn) {
 	defer stop()
 	err := c.talk(context.WithoutCancel(ctx))
 	if _, wrong := errors.AsType[errQuery](err); wrong {
+		c.hearOut()
 		s.log().Warn("a request was not understood", "protocol", s.Protocol, "client", conn.RemoteAddr(), "error", err)
 	}
 }
@@ -172,4 +174,14 @@ func (c *connection) talk(ctx context.Context) error {
 		}
 		out = out[:0]
 	}
+}
+
+// hearOut reads on for a moment after the last word: to close a connection with bytes unread resets it, and
+// the client might not hear that word.
+func (c *connection) hearOut() {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
+	}
+	c.begun, c.wait = time.Now(), time.Second
+	io.CopyN(io.Discard, c, 1<<20)
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -225,6 +226,29 @@ func TestIdle(t *testing.T) {
 	if rest, err := io.ReadAll(conn); len(rest) > 0 || err != nil {
 		t.Errorf("got %q, %v", rest, err)
 	}
+}
+
+// A request that does not arrive in time ends the connection, however often another byte of it comes.
+func TestSlowRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		ended := make(chan time.Time, 1)
+		go func() {
+			(&Server{Answerer: echo{}}).serve(t.Context(), here)
+			ended <- time.Now()
+		}()
+		begun := time.Now()
+		io.WriteString(there, "9000:")
+		for range 10 {
+			time.Sleep(requestTime / 8)
+			if _, err := io.WriteString(there, "a"); err != nil {
+				break
+			}
+		}
+		if took := (<-ended).Sub(begun); took != requestTime {
+			t.Errorf("took %v", took)
+		}
+	})
 }
 
 func FuzzRequests(f *testing.F) {
