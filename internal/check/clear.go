@@ -224,9 +224,9 @@ func list(words []string) string {
 }
 
 // injects glues a question to the upgrade, in one of three ways.
-func injects(e edit, kinds ...dialect.Kind) func(*visit) (edit, bool) {
+func injects(way edit, kinds ...dialect.Kind) func(*visit) (edit, bool) {
 	return func(v *visit) (edit, bool) {
-		d := v.endpoint.Dialect
+		e, d := way, v.endpoint.Dialect
 		if v.honest.stage < secured || e.rush && !rushes(d) {
 			return edit{}, false
 		}
