@@ -83,6 +83,7 @@ lmtp:// in front. The message passes through while the client waits; nothing is 
   stripped=deliver
                 a server that gave TLS before and offers none now: let mail go, and
                 raise the alarm (default: delay)
+  loopback=yes  servers may be at 127.0.0.1 and its like: for tests, such as "starttls lab"
 BACKEND submission://HOST?auth=USER is a server that we log in to ourselves.
   secret=file:PATH, secret=command:COMMAND
                 the password, or the token, on the first line

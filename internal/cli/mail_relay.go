@@ -92,8 +92,8 @@ func (a *assembly) exchangers(r *running, o *outbound) error {
 		return fmt.Errorf("%s: meant is mx:?tls=auto", a.Backend)
 	}
 	for key := range options {
-		if key != "tls" && key != "stripped" {
-			return fmt.Errorf("%s: unknown option %q; the options here are tls, stripped", a.Backend, key)
+		if key != "tls" && key != "stripped" && key != "loopback" {
+			return fmt.Errorf("%s: unknown option %q; the options here are tls, stripped, loopback", a.Backend, key)
 		}
 	}
 	level, err := starttls.ParseLevel(cmp.Or(options.Get("tls"), starttls.Auto.String()))
@@ -103,6 +103,13 @@ func (a *assembly) exchangers(r *running, o *outbound) error {
 	plans, err := planOptions(level, options.Get("stripped"))
 	if err != nil {
 		return err
+	}
+	switch word := options.Get("loopback"); word {
+	case "", "no":
+		o.NotHere = a.lab == nil
+	case "yes":
+	default:
+		return fmt.Errorf("loopback=%s: meant is yes or no", word)
 	}
 	o.planner = &relay.Planner{Options: plans}
 	o.evidence = evidenceFlags{dns: dnsFlags{mode: a.file.DNS.Mode, servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors, bogus: a.file.DNS.Bogus}, ca: a.CA, overrides: a.file.Overrides, within: a.lab}

@@ -144,15 +144,18 @@ func (d *delivery) run(ctx context.Context, in *intake) {
 	if len(taken) == 0 {
 		return
 	}
+	if d.await(ctx, in); in.hops >= maxHops {
+		d.settle(taken, answer(554, "5.4.6", "Too many hops: the mail loops (%s)", d.id), nil)
+		return
+	}
 	if d.hop.narrow(d.env) {
-		d.await(ctx, in)
 		if in.beyondASCII { // RFC 6531 §3.5
 			d.settle(taken, answer(550, "5.6.9", "%s does not support SMTPUTF8, and the header needs it (%s)", d.hop, d.id), nil)
 			return
 		}
 	}
 	release := d.hop.bind(ctx)
-	r, err := d.hop.send(d.env, d.feed, d.committed.Load)
+	r, err := d.hop.send(d.env, d.trace(), d.feed, d.committed.Load)
 	release()
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)

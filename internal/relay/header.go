@@ -34,6 +34,19 @@ func tlsOptional(header []byte) bool {
 	return fields == 1 && optional
 }
 
+// maxHops is how many servers a message may have passed (RFC 5321 §6.3).
+const maxHops = 100
+
+// hops is how many servers a header names.
+func hops(header []byte) (n int) {
+	for line := range strings.Lines(string(header)) {
+		if _, ok := cutFold(line, "Received:"); ok {
+			n++
+		}
+	}
+	return n
+}
+
 // unfold puts folded fields on one line (RFC 5322 §2.2.3).
 func unfold(header string) string {
 	return strings.NewReplacer("\r\n ", " ", "\r\n\t", " ").Replace(header)

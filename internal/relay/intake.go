@@ -20,6 +20,7 @@ type intake struct {
 	known       bool
 	tlsOptional bool // it says so
 	beyondASCII bool // it is
+	hops        int  // how many servers it names
 }
 
 func newIntake(env *envelope, deliveries []*delivery, c *Config) *intake {
@@ -47,7 +48,10 @@ func (in *intake) write(p []byte) {
 	in.head = append(in.head, p...)
 	if end := headerEnd(in.head); end >= 0 || len(in.head) >= maxHeader {
 		in.tlsOptional = end >= 0 && end <= maxHeader && tlsOptional(in.head[:end])
-		in.beyondASCII = eightBit(in.head[:max(end, 0)]) || end < 0 && eightBit(in.head)
+		if end < 0 {
+			end = len(in.head)
+		}
+		in.beyondASCII, in.hops = eightBit(in.head[:end]), hops(in.head[:end])
 		in.learn()
 	}
 }
@@ -90,7 +94,7 @@ func (in *intake) end(whole bool) {
 	}
 	if !in.known {
 		in.tlsOptional = whole && tlsOptional(in.head) // a message that is all header
-		in.beyondASCII = eightBit(in.head)
+		in.beyondASCII, in.hops = eightBit(in.head), hops(in.head)
 		in.learn()
 	}
 	whole = whole && !in.faulty()

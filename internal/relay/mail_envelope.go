@@ -17,6 +17,7 @@ type envelope struct {
 	body       string // 7BIT, 8BITMIME (RFC 6152), BINARYMIME (RFC 3030), or empty
 	utf8       bool   // SMTPUTF8 (RFC 6531)
 	requireTLS bool   // REQUIRETLS (RFC 8689)
+	trace      string // who handed it in and how: "from … by … with …"
 }
 
 // The words of BODY.

@@ -23,7 +23,7 @@ type session struct {
 	w       *bufio.Writer
 	each    bool // each recipient of a message gets an answer (RFC 2033 §4.2)
 	secured bool
-	named   bool // the client has said hello
+	named   string // what the client has said that it is, empty before
 
 	env        *envelope
 	rcpts      []*recipient // those that were taken
@@ -217,7 +217,7 @@ func (s *session) hello(verb, name string) error {
 		return s.wrong(badSyntax)
 	}
 	s.reset()
-	s.named = true
+	s.named = name
 	all := reply{250, "", []string{s.Name}}
 	if verb != "HELO" {
 		all.lines = append(all.lines, "PIPELINING", strings.TrimSuffix(fmt.Sprintf("SIZE %d", s.MaxSize), " 0"),
@@ -263,7 +263,7 @@ func (s *session) startTLS(ctx context.Context) error {
 	}
 	s.reset()
 	s.on(secured)
-	s.secured, s.named = true, false
+	s.secured, s.named = true, ""
 	return nil
 }
 

@@ -11,7 +11,7 @@ var (
 	notNow        = answer(503, "5.5.1", "Bad sequence of commands")
 	noRecipients  = answer(503, "5.5.1", "No valid recipients")
 	tooMany       = answer(452, "4.5.3", "Too many recipients")
-	otherNextHop  = answer(452, "4.5.3", "Recipients of one domain in each transaction: send to this one in another")
+	otherNextHop  = answer(452, "4.5.3", "Too many domains for one transaction: send to this recipient in another")
 	senderTaken   = answer(250, "2.1.0", "OK")
 	rcptTaken     = answer(250, "2.1.5", "OK")
 	goOn          = reply{354, "", []string{"Go on, and end with a lone dot"}}
@@ -20,7 +20,7 @@ var (
 
 // mail begins a transaction.
 func (s *session) mail(arg string) error {
-	if !s.named || s.env != nil {
+	if s.named == "" || s.env != nil {
 		return s.wrong(notNow)
 	}
 	env, no := s.parseMail(arg)
@@ -31,6 +31,7 @@ func (s *session) mail(arg string) error {
 		s.say(answer(552, "5.3.4", "The message is longer than %d octets", s.MaxSize))
 		return nil
 	}
+	env.trace = s.trace()
 	s.env = env
 	s.say(senderTaken)
 	return nil
@@ -83,6 +84,9 @@ func (s *session) name(ctx context.Context, d *delivery, r *recipient) {
 	s.say(told)
 }
 
+// maxNextHops is how many domains one transaction of LMTP is for: all of them are served at once.
+const maxNextHops = 50
+
 // delivery returns the one for a next hop, nil where the transaction is for another.
 func (s *session) delivery(next string) *delivery {
 	for _, d := range s.deliveries {
@@ -90,8 +94,14 @@ func (s *session) delivery(next string) *delivery {
 			return d
 		}
 	}
-	if !s.each && len(s.rcpts) > 0 {
+	if !s.each && len(s.rcpts) > 0 || len(s.deliveries) >= maxNextHops {
 		return nil
+	}
+	if !s.each { // nobody was taken so far: those next hops have nothing to do
+		for _, d := range s.deliveries {
+			s.keep(d)
+		}
+		s.deliveries = nil
 	}
 	d := s.newDelivery(next, s.env)
 	if s.spare != nil && s.spare.next == next {
@@ -147,6 +157,7 @@ func (s *session) finish(in *intake, err error) error {
 			break
 		}
 		<-s.delivery(r.next).done
+		s.conn.SetWriteDeadline(time.Now().Add(s.Times.Block)) // that may have taken long
 		told := r.reply
 		if no := in.verdict(); no != nil {
 			told = *no
@@ -158,7 +169,6 @@ func (s *session) finish(in *intake, err error) error {
 	}
 	s.reset()
 	s.idle = 0
-	s.conn.SetWriteDeadline(time.Now().Add(s.Times.Block))
 	return err
 }
 

@@ -45,7 +45,7 @@ type mx struct {
 type letter struct {
 	from, params string
 	to           []string
-	data         string // unstuffed
+	trace, data  string // the line that was put in front, and what was handed in; unstuffed
 	secured      bool
 }
 
@@ -94,6 +94,19 @@ func in(phase, words string) func(string, string) string {
 		return ""
 	}
 }
+
+// fixed is a listener that is somebody else's: only its address counts.
+type fixedListener struct {
+	net.Listener
+	addr net.Addr
+}
+
+func fixed(addr string) net.Listener {
+	a, _ := net.ResolveTCPAddr("tcp", addr)
+	return fixedListener{addr: a}
+}
+
+func (l fixedListener) Addr() net.Addr { return l.addr }
 
 func (m *mx) addr() netip.AddrPort { return m.ln.Addr().(*net.TCPAddr).AddrPort() }
 
@@ -254,7 +267,7 @@ func (s *mxSession) take() bool {
 	if said, over := s.goesWrong(".", ""); said || over {
 		return !over
 	}
-	s.letter.data = s.body.String()
+	s.letter.trace, s.letter.data = cutTrace(s.body.String())
 	s.mu.Lock()
 	s.taken = append(s.taken, s.letter)
 	s.mu.Unlock()
@@ -263,6 +276,16 @@ func (s *mxSession) take() bool {
 	}
 	s.say("250 2.0.0 taken")
 	return true
+}
+
+// cutTrace cuts the first field off a message.
+func cutTrace(data string) (trace, rest string) {
+	end := strings.Index(data, "\r\n")
+	for end >= 0 && strings.HasPrefix(data[end:], "\r\n\t") {
+		next := strings.Index(data[end+2:], "\r\n")
+		end += 2 + next
+	}
+	return data[:end+2], data[end+2:]
 }
 
 // selfSigned returns a certificate for names, and the pool in which it is trusted.

@@ -24,6 +24,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,9 @@ type Config struct {
 	// Next is the destination of all mail: "[mail.example.org]:587", a smarthost. If empty, each recipient's
 	// domain is.
 	Next string
+	// NotHere keeps mail from servers at loopback addresses: who names such a one as his MX makes mail go in
+	// circles.
+	NotHere bool
 	// Implicit says that TLS begins there with the first byte.
 	Implicit bool
 	// Plan returns the plan for a destination: a domain, an address literal, or Next. What fails is a plan
@@ -115,6 +119,7 @@ type Times struct {
 type Relay struct {
 	Config
 	crowd crowd
+	own   sync.Map      // our ends of connections to next hops, as text
 	epoch string        // of this process, in ids
 	count atomic.Uint64 // of ids
 }

@@ -59,6 +59,10 @@ func (r *Relay) accepted(conn net.Conn) {
 		r.turnAway(conn, answer(554, "5.7.1", "This is no server for you: relaying is for declared networks"), "not in a declared network")
 		return
 	}
+	if _, loop := r.own.Load(conn.RemoteAddr().String()); loop { // RFC 5321 §6.3
+		r.turnAway(conn, answer(554, "5.4.6", "The mail loops: this is where it came from"), "it is ourselves")
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	if !r.crowd.admit(conn, ip, cancel, r.MaxConns, r.MaxPerAddr) {
 		cancel()
@@ -110,6 +114,22 @@ func (c *crowd) left(conn net.Conn, ip netip.Addr) {
 	}
 	c.mu.Unlock()
 	c.wg.Done()
+}
+
+// An ownConn is a connection to a next hop, known as ours until it is closed.
+type ownConn struct {
+	net.Conn
+	own *sync.Map
+}
+
+func (r *Relay) ours(conn net.Conn) net.Conn {
+	r.own.Store(conn.LocalAddr().String(), true)
+	return ownConn{conn, &r.own}
+}
+
+func (c ownConn) Close() error {
+	c.own.Delete(c.LocalAddr().String())
+	return c.Conn.Close()
 }
 
 // addrOf returns the address of a client, invalid for a unix socket.

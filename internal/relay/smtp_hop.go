@@ -50,6 +50,7 @@ func (r *Relay) dial(ctx context.Context, a *policy.Attempt, ip netip.Addr, leve
 	if err != nil {
 		return nil, &connectError{err}
 	}
+	conn = r.ours(conn)
 	if local, ok := conn.LocalAddr().(*net.TCPAddr); ok {
 		s.Local = local.IP.String()
 	}

@@ -12,18 +12,19 @@ var (
 	errEightBit  = errors.New("octets beyond ASCII, and no 8BITMIME")
 )
 
-// send sends the content that comes out of feed, and returns the answer to it. When commit reports false
+// send sends a line of trace and the content that comes out of feed, and returns the answer to it. When commit reports false
 // after feed was closed, the transaction is broken off by closing the connection: nothing less keeps
 // a server from taking what it has for the whole.
-func (h *hop) send(e *envelope, feed <-chan []byte, commit func() bool) (reply, error) {
+func (h *hop) send(e *envelope, trace string, feed <-chan []byte, commit func() bool) (reply, error) {
 	if e.body == bodyBinary {
-		return h.sendChunks(feed, commit)
+		return h.sendChunks(trace, feed, commit)
 	}
 	h.deadline(h.relay.Times.Command)
 	if r, err := h.ask("DATA"); err != nil || r.code != 354 {
 		return r, err
 	}
 	narrow := e.body == body8bit && !h.has("8BITMIME") // RFC 6152 §3
+	h.w.WriteString(trace)
 	for piece := h.wait(feed); piece != nil; piece = h.wait(feed) {
 		if narrow && eightBit(piece) {
 			return reply{}, errEightBit
@@ -41,8 +42,8 @@ func (h *hop) send(e *envelope, feed <-chan []byte, commit func() bool) (reply, 
 }
 
 // sendChunks sends content as BDAT, which alone may carry what is not lines (RFC 3030 §3).
-func (h *hop) sendChunks(feed <-chan []byte, commit func() bool) (reply, error) {
-	for piece := h.wait(feed); piece != nil; piece = h.wait(feed) {
+func (h *hop) sendChunks(trace string, feed <-chan []byte, commit func() bool) (reply, error) {
+	for piece := []byte(trace); piece != nil; piece = h.wait(feed) {
 		h.deadline(h.relay.Times.Block)
 		h.say("BDAT " + strconv.Itoa(len(piece)))
 		h.w.Write(piece)

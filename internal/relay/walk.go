@@ -67,6 +67,10 @@ func (w *walk) try(ctx context.Context, a *policy.Attempt, ip netip.Addr) *hop {
 		w.refused(451, "4.4.1", "there was no time to try %s", a.Host)
 		return nil
 	}
+	if w.relay.NotHere && (ip.IsLoopback() || ip.IsUnspecified()) {
+		w.refused(550, "5.4.6", "%s[%s] is this machine: mail would go in circles", a.Host, ip)
+		return nil
+	}
 	if h := w.take(a); h != nil {
 		if w.transact(ctx, h) == nil {
 			return h

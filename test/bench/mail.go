@@ -115,7 +115,7 @@ func (b *bench) startMailers(s *scope, arrived func(lab.Message)) []*mailer {
 }
 
 func (b *bench) startMailGateway(s *scope, l *lab.Lab, dir string) *mailer {
-	cmd := exec.Command(b.build, "gateway", "smtp://127.0.0.1:0?tls=none", "mx:?tls=dane", "--state", dir,
+	cmd := exec.Command(b.build, "gateway", "smtp://127.0.0.1:0?tls=none", "mx:?tls=dane&loopback=yes", "--state", dir,
 		"--dns-server", l.Resolver().String(), "--dns-anchors", filepath.Join(dir, "anchor"), "--ca", filepath.Join(dir, "ca.pem"))
 	out, err := cmd.StdoutPipe()
 	s.check(err)

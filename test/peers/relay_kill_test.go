@@ -96,7 +96,7 @@ func TestRelayKilled(t *testing.T) {
 // runRelay starts the program, which ends with the test, and returns where it listens.
 func runRelay(t *testing.T, l *lab.Lab, dir, listen string) (*exec.Cmd, string) {
 	t.Helper()
-	cmd := exec.Command(program, "gateway", "smtp://"+listen+"?tls=none", "mx:", "--state", dir,
+	cmd := exec.Command(program, "gateway", "smtp://"+listen+"?tls=none", "mx:?loopback=yes", "--state", dir,
 		"--dns-server", l.Resolver().String(), "--dns-anchors", filepath.Join(dir, "anchor"))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
