@@ -113,7 +113,7 @@ func picture(day []Outcome) template.HTML {
 		most = max(most, sum)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" role="img" aria-label="sessions within a day">`, width, height)
+	fmt.Fprintf(&b, `<svg viewBox="0 0 %d %d" preserveAspectRatio="none" role="img" aria-label="sessions within a day">`, width, height)
 	for _, words := range day {
 		fmt.Fprintf(&b, `<desc>%s: %d</desc>`, template.HTMLEscapeString(words.Word), words.Total)
 	}
