@@ -165,7 +165,7 @@ func cutPath(arg, prefix string) (path string, params []string, ok bool) {
 		return "", nil, false
 	}
 	if strings.HasPrefix(path, "@") {
-		if _, path, ok = strings.Cut(path, ":"); !ok {
+		if _, path, ok = strings.Cut(path, ":"); !ok || strings.HasPrefix(path, "@") {
 			return "", nil, false
 		}
 	}
