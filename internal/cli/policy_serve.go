@@ -167,7 +167,7 @@ func (f *policyServeFlags) version(ctx context.Context) (v socketmap.Version, ho
 	if err != nil {
 		program = "/usr/sbin/postconf" // not in everybody's PATH
 	}
-	out, err := exec.CommandContext(ctx, program, "-h", "mail_version").Output()
+	out, err := exec.CommandContext(ctx, program, "-d", "-h", "mail_version").Output()
 	if err != nil {
 		return socketmap.Oldest, "there is no postconf to ask", nil
 	}

@@ -6,11 +6,14 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"starttls/test/peers/peer"
 )
 
 // The service manager opens the sockets, and names one that is for the other protocol.
 func TestPolicyServeTakesSockets(t *testing.T) {
 	t.Parallel()
+	peer.Need(t, "postconf")
 	var files []*os.File
 	var at []string
 	for range 2 {
@@ -26,11 +29,12 @@ func TestPolicyServeTakesSockets(t *testing.T) {
 		at, files = append(at, ln.Addr().String()), append(files, file)
 		ln.Close() // the copy goes on
 	}
-	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh", program, "policy", "serve", "--lab", "--state", t.TempDir(), "--postfix", "3.7")
+	cmd := exec.Command("/bin/sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh", program, "policy", "serve", "--lab", "--state", t.TempDir())
 	cmd.Env = []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=policy:tcp-table"}
 	cmd.ExtraFiles = files
 	g := launched(t, cmd)
 	g.wait("a line about DNS", func() bool { return strings.Contains(g.out.String(), "DNSSEC works\n") })
+	contains(t, g.out.String(), "(says postconf)")
 	asksPolicy(t, "socketmap:inet:"+at[0]+":postfix", "dane-ee.test", "dane-only\n")
 	asksPolicy(t, "tcp:"+at[1], "dane-ee.test", "dane-only\n")
 	asksPolicy(t, "tcp:"+at[1], "tls.test", "")
