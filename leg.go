@@ -181,6 +181,13 @@ func (l *Leg) Sealer() (dialect.Sealer, bool) {
 	return s, ok
 }
 
+// Teller returns the leg's speech if its server can be told who the client of a gateway is: see
+// [dialect.Teller].
+func (l *Leg) Teller() (dialect.Teller, bool) {
+	t, ok := l.speech.(dialect.Teller)
+	return t, ok
+}
+
 // Unread returns what was read and not yet cut into messages, good until the next Fill.
 func (l *Leg) Unread() []byte { return l.buf[l.r:l.w] }
 

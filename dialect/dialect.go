@@ -118,6 +118,7 @@ type Message struct {
 type edit struct {
 	offer   bool // say Message.Offer instead of what Raw says
 	unbound bool // leave out mechanisms with channel binding
+	guarded bool // leave out what is for gateways alone
 	sts     string
 }
 
@@ -283,6 +284,8 @@ type Dialect struct {
 	// STS, if not nil, checks a policy by which a server tells clients to come by TLS from the first byte
 	// ever after, in the protocol's own syntax. It is said by [Message.Telling].
 	STS func(policy string) error
+	// Tells, if not empty, names how a server can be told who the client of a gateway is (see [Teller]).
+	Tells string
 	// Work is a first piece of work, as a client says it: what a server that demands TLS refuses. It is
 	// for probing, and harmless.
 	Work string

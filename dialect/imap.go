@@ -9,11 +9,12 @@ var IMAP = Dialect{
 	Schemes:  []Scheme{{Name: "imap", Port: 143}, {Name: "imaps", Port: 993, Implicit: true}},
 	Script:   script("G a C u R | a C"),
 	ALPN:     []string{"imap"},
+	Tells:    "id",
 	Work:     "v LOGIN verify verify\r\n",
 	Password: true,
 	Tried:    []string{"Dovecot 2.3.19.1", "curl 7.88.1", "mbsync 1.4.4", "fetchmail 6.4.37", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:    64 << 10,
-	Speak:    func(we Side, inside bool) Speech { return speech{&imap{inside: inside}, we} },
+	Speak:    func(we Side, inside bool) Speech { return teller{speech{&imap{inside: inside}, we}} },
 }
 
 type imap struct {
@@ -25,12 +26,17 @@ type imap struct {
 	offered bool // and STARTTLS was in it
 	secret  bool // real work has begun
 	authed  bool
+
+	id      bool // the server knows ID
+	guarded bool // a client's own must be seen
 }
 
 func (s *imap) Pending() bool { return s.wait }
 
 // Settled: STARTTLS is valid only before authentication (RFC 9051 §6.2.1).
-func (s *imap) Settled() bool { return s.authed || s.secret && s.heard && !s.offered }
+func (s *imap) Settled() bool {
+	return s.authed || s.secret && s.heard && !s.offered && !s.guarded
+}
 
 func (s *imap) request(buf []byte) (Message, int, error) {
 	c, n, err := s.cut(buf)

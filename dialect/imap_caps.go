@@ -31,6 +31,7 @@ func (s *imap) learn(m *Message, line []byte) {
 		}
 	}
 	var starttls, disabled bool
+	s.id = false
 	for _, word := range words(upper(string(line[from:to]))) {
 		mech, auth := strings.CutPrefix(word, "AUTH=")
 		if auth {
@@ -38,6 +39,7 @@ func (s *imap) learn(m *Message, line []byte) {
 		}
 		starttls = starttls || word == "STARTTLS"
 		disabled = disabled || word == "LOGINDISABLED"
+		s.id = s.id || word == "ID"
 	}
 	if s.heard = true; starttls {
 		s.offered, m.Offer = true, Offered

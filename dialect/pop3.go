@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -12,10 +13,11 @@ var POP3 = Dialect{
 	Schemes: []Scheme{{Name: "pop3", Port: 110}, {Name: "pop3s", Port: 995, Implicit: true}},
 	Script:  script("G a C? u R | a C?"),
 	ALPN:    []string{"pop3"},
+	Tells:   "xclient",
 	Work:    "USER verify\r\n",
 	Tried:   []string{"Dovecot 2.3.19.1", "curl 7.88.1", "fetchmail 6.4.37", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:   16 << 10,
-	Speak:   func(we Side, inside bool) Speech { return speech{&pop3{inside: inside}, we} },
+	Speak:   func(we Side, inside bool) Speech { return teller{speech{&pop3{inside: inside}, we}} },
 }
 
 type pop3 struct {
@@ -33,12 +35,27 @@ type pop3 struct {
 	offered bool // and STLS was in it
 	secret  bool // real work has begun
 	authed  bool
+
+	xclient bool // the server takes XCLIENT from us
+	guarded bool // a client's own must be seen
 }
 
 func (s *pop3) Pending() bool { return s.wait }
 
 // Settled: STLS is valid only before authentication (RFC 2595 §4).
-func (s *pop3) Settled() bool { return s.authed || s.secret && s.heard && !s.offered }
+func (s *pop3) Settled() bool {
+	return s.authed || s.secret && s.heard && !s.offered && !s.guarded
+}
+
+// tell says XCLIENT as Dovecot knows it, which takes it before the login and goes on. It names it in its
+// greeting, and so not after STLS: there it is asked without.
+func (s *pop3) tell(w Who) (Message, bool) {
+	return xclient(nil, [2]string{"ADDR", w.Addr}, [2]string{"PORT", w.Port}), s.xclient || s.inside && s.heard
+}
+
+func (s *pop3) guard() { s.guarded = true }
+
+func (s *pop3) pass(m Message) (Message, bool) { return m, !saysWord(m.Raw, 0, "XCLIENT") }
 
 func (s *pop3) request(buf []byte) (Message, int, error) {
 	n, err := cutLine(buf)
@@ -89,6 +106,7 @@ func (s *pop3) reply(buf []byte) (Message, int, error) {
 		return Message{}, 0, noise("a line that is no answer")
 	case !s.begun:
 		m.Kind, m.Re = Greeting, Other // the stamp for APOP is in it: it is never changed
+		s.xclient = strings.HasPrefix(text, "+OK [XCLIENT]")
 	case s.verb == "CAPA", s.verb == "AUTH" && !s.arg:
 		if n, err = cutDotted(buf); n == 0 || err != nil {
 			return Message{}, 0, err
@@ -149,13 +167,16 @@ func (s *pop3) learn(m *Message, text []byte) {
 		return
 	}
 	m.Kind, s.heard = Caps, true
-	readCaps(m, text, "STLS")
+	s.xclient = slices.Contains(readCaps(m, text, "STLS"), "XCLIENT")
 	s.offered = s.offered || m.Offer == Offered
 }
 
 // edit changes a list of capabilities.
 func (s *pop3) edit(dst []byte, m Message) []byte {
 	return editCaps(dst, m, "STLS", func(key, _ string, line []byte) []byte {
+		if key == "XCLIENT" && m.edit.guarded {
+			return nil
+		}
 		if key == "USER" && m.holdsBack() {
 			return nil // it says that such a login works now (RFC 2449 §6.2)
 		}

@@ -12,11 +12,12 @@ var Sieve = Dialect{
 	Script:   script("C u R | C"),
 	ALPN:     []string{"managesieve"},
 	Fresh:    true,
+	Tells:    "xclient",
 	Work:     "AUTHENTICATE \"PLAIN\" \"AHZlcmlmeQB2ZXJpZnk=\"\r\n",
 	Password: true,
 	Tried:    []string{"Dovecot 2.3.19.1", "Cyrus 3.6.1", "sieve-connect 0.90", "OpenSSL 3.0"},
 	Limit:    64 << 10,
-	Speak:    func(we Side, inside bool) Speech { return speech{&sieve{inside: inside}, we} },
+	Speak:    func(we Side, inside bool) Speech { return teller{speech{&sieve{inside: inside}, we}} },
 }
 
 type sieve struct {
@@ -31,13 +32,27 @@ type sieve struct {
 	offered bool // STARTTLS was in the last list
 	secret  bool // real work has begun
 	authed  bool
+
+	xclient bool // the server takes XCLIENT from us
+	guarded bool // a client's own must be seen
 }
 
 // Pending: before the server's first words no question is asked, so that they are no answer to one.
 func (s *sieve) Pending() bool { return s.wait || !s.greeted }
 
 // Settled: STARTTLS is valid only before authentication (RFC 5804 §2.2).
-func (s *sieve) Settled() bool { return s.authed || s.secret && s.greeted && !s.offered }
+func (s *sieve) Settled() bool {
+	return s.authed || s.secret && s.greeted && !s.offered && !s.guarded
+}
+
+// tell says XCLIENT as Dovecot knows it, which lists it for those who may say it.
+func (s *sieve) tell(w Who) (Message, bool) {
+	return xclient(nil, [2]string{"ADDR", w.Addr}, [2]string{"PORT", w.Port}), s.xclient
+}
+
+func (s *sieve) guard() { s.guarded = true }
+
+func (s *sieve) pass(m Message) (Message, bool) { return m, !saysWord(m.Raw, 0, "XCLIENT") }
 
 func (s *sieve) request(buf []byte) (Message, int, error) {
 	n, first, size, err := cutCommand(buf, 0)
@@ -162,7 +177,7 @@ func (s *sieve) why(text string) Reason {
 // block reads a list of capabilities up to its status. An empty list of mechanisms beside STARTTLS says
 // that TLS must come first (RFC 5804 §1.7).
 func (s *sieve) block(m Message, buf []byte) (Message, int, error) {
-	var starttls, empty bool
+	var starttls, empty, xclient bool
 	for n := 0; ; {
 		status, all, end, err := cutSieve(buf[n:])
 		if end == 0 || err != nil {
@@ -177,7 +192,7 @@ func (s *sieve) block(m Message, buf []byte) (Message, int, error) {
 					m.Offer = Required
 				}
 			}
-			s.greeted, s.wait, s.offered = true, false, starttls
+			s.greeted, s.wait, s.offered, s.xclient = true, false, starttls, xclient
 			return m, n, nil
 		case status != "":
 			m = Message{Kind: No, Re: m.Re, Why: s.why(text), Text: text}
@@ -185,6 +200,8 @@ func (s *sieve) block(m Message, buf []byte) (Message, int, error) {
 			return m, n, nil
 		case upper(all[0]) == "STARTTLS":
 			starttls = true
+		case upper(all[0]) == "XCLIENT":
+			xclient = true
 		case upper(all[0]) == "SASL" && len(all) > 1:
 			mechs := words(upper(all[1]))
 			empty = len(mechs) == 0

@@ -22,6 +22,8 @@ func (s *sieve) edit(dst []byte, m Message) []byte {
 				continue
 			}
 			said = true
+		case upper(all[0]) == "XCLIENT" && m.edit.guarded:
+			continue
 		case upper(all[0]) == "SASL" && len(all) > 1:
 			mechs := words(all[1])
 			kept := m.keeps(mechs) // RFC 5804 §1.7: empty when TLS must come first

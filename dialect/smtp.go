@@ -16,10 +16,11 @@ var SMTP = Dialect{
 		{Name: "smtps", Port: 465, Implicit: true}, {Name: "submissions", Port: 465, Implicit: true},
 	},
 	Script: script("G h C u R | h C"),
+	Tells:  "xclient",
 	Work:   "MAIL FROM:<>\r\n",
 	Tried:  []string{"Postfix 3.7.11", "Exim 4.96", "swaks 20201014", "curl 7.88.1", "msmtp 1.8.23", "s-nail 14.9.24", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:  16 << 10,
-	Speak:  func(we Side, inside bool) Speech { return speech{&smtp{inside: inside, hello: "EHLO"}, we} },
+	Speak:  func(we Side, inside bool) Speech { return teller{speech{&smtp{inside: inside, hello: "EHLO"}, we}} },
 }
 
 // LMTP is SMTP with another hello and an answer for each recipient (RFC 2033).
@@ -28,10 +29,11 @@ var LMTP = Dialect{
 	Spec:    "RFC 2033, RFC 3207",
 	Schemes: []Scheme{{Name: "lmtp", Port: 24, Open: true}},
 	Script:  SMTP.Script,
+	Tells:   SMTP.Tells,
 	Work:    SMTP.Work,
 	Tried:   []string{"Dovecot 2.3.19.1", "swaks 20201014", "OpenSSL 3.0"},
 	Limit:   SMTP.Limit,
-	Speak:   func(we Side, inside bool) Speech { return speech{&smtp{inside: inside, hello: "LHLO"}, we} },
+	Speak:   func(we Side, inside bool) Speech { return teller{speech{&smtp{inside: inside, hello: "LHLO"}, we}} },
 }
 
 // smtpMode is what the client's next bytes are.
@@ -58,6 +60,7 @@ type smtp struct {
 	want  int      // how many answers are outstanding
 	mode  smtpMode // of the client's next bytes
 	mid   bool     // mail data: the last piece did not end in CRLF
+	lax   bool     // but in LF
 	chunk int      // octets left of a BDAT
 	last  bool     // of the last BDAT
 	rcpts int      // recipients taken in this transaction
@@ -65,13 +68,16 @@ type smtp struct {
 	heard   bool // the server has said what it can do
 	offered bool // and STARTTLS was in it
 	secret  bool // real work has begun
+
+	xclient []string // the attributes of XCLIENT that the server takes from us
+	guarded bool     // a client's own XCLIENT must be seen
 }
 
 func (s *smtp) Pending() bool { return s.want > 0 }
 
 // Settled: once real work has begun towards a server that offers no STARTTLS of its own, no later
 // EHLO can show one (RFC 3207 §4.2 forbids to offer it inside TLS).
-func (s *smtp) Settled() bool { return s.secret && s.heard && !s.offered }
+func (s *smtp) Settled() bool { return s.secret && s.heard && !s.offered && !s.guarded }
 
 func (s *smtp) request(buf []byte) (Message, int, error) {
 	switch s.mode {
@@ -176,6 +182,7 @@ func (s *smtp) data(buf []byte) (Message, int, error) {
 		s.mode, s.verb, s.want = smtpCommand, ".", s.verdicts()
 	}
 	s.mid = !bytes.HasSuffix(buf[:n], []byte("\r\n"))
+	s.lax = s.mid && buf[n-1] == '\n'
 	return Message{Re: s.kind}, n, nil
 }
 
@@ -188,6 +195,9 @@ func (s *smtp) reply(buf []byte) (Message, int, error) {
 	switch {
 	case s.want == 0 && !s.begun && code == 220:
 		m.Kind, m.Re, m.Name = Greeting, Other, firstWord(text[0])
+	case s.guarded && s.want > 0 && s.verb == "XCLIENT" && code == 220:
+		m.Kind, m.Re, m.Name = Greeting, Other, firstWord(text[0])
+		s.anew()
 	case s.want == 0 && code == 421:
 		m.Kind, m.Re, m.Text = Bye, Other, "421 "+strings.Join(text, " ")
 	case s.want == 0:
@@ -221,7 +231,7 @@ func (s *smtp) answered(code int) {
 	s.want--
 	switch {
 	case s.verb == "DATA" && code == 354:
-		s.mode, s.mid = smtpData, false
+		s.mode, s.mid, s.lax = smtpData, false, false
 	case s.verb == "AUTH" && code == 334:
 		s.mode = smtpSASL
 	case s.verb == "RCPT" && code/100 == 2:
@@ -234,13 +244,15 @@ func (s *smtp) answered(code int) {
 // caps reads an EHLO answer: one extension a line, the first line is a greeting (RFC 5321 §4.1.1.1).
 func (s *smtp) caps(m *Message, text []string) {
 	m.Name = firstWord(text[0])
-	s.heard = true
+	s.heard, s.xclient = true, nil
 	for _, line := range text[1:] {
 		switch key, arg := splitVerb(line); {
 		case key == "STARTTLS":
 			m.Offer, s.offered = Offered, true
 		case key == "AUTH":
 			m.Mechs = append(m.Mechs, strings.Fields(strings.ToUpper(arg))...)
+		case key == "XCLIENT":
+			s.xclient = words(upper(arg))
 		}
 	}
 }
@@ -372,7 +384,7 @@ func smtpCap(line []byte, m Message) []byte {
 		return nil
 	case m.edit.offer && m.Offer != Unsaid && key == "REQUIRETLS":
 		return nil // RFC 8689 §2: only inside TLS
-	case m.edit.offer && m.Offer == Required && auth:
+	case m.edit.offer && m.Offer == Required && auth, m.edit.guarded && smtpGateways[key]:
 		return nil
 	case m.edit.unbound && key == "AUTH" && slices.ContainsFunc(strings.Fields(strings.ToUpper(arg)), bound):
 		mechs := slices.DeleteFunc(strings.Fields(arg), func(mech string) bool { return bound(strings.ToUpper(mech)) })

@@ -40,7 +40,7 @@ func (a *assembly) behind(r *running, url string) (back gateway.Back, text strin
 	fail := func(format string, args ...any) (gateway.Back, string, error) {
 		return gateway.Back{}, "", fmt.Errorf(format, args...)
 	}
-	e, err := starttls.ParseEndpoint(url, "tls", "match", "min-version", "dial", "proxy")
+	e, err := starttls.ParseEndpoint(url, "tls", "match", "min-version", "dial", "proxy", "client")
 	if err != nil {
 		return back, "", err
 	}
@@ -82,6 +82,17 @@ func (a *assembly) behind(r *running, url string) (back gateway.Back, text strin
 		back.Proxy = int(word[0] - '0')
 	default:
 		return fail("proxy=%s: meant is 1 or 2, the version of the header", word)
+	}
+	switch word := e.Options.Get("client"); {
+	case word == "":
+	case r.Dialect.Tells == "":
+		return fail("client=%s: %s has no words for who a client is; proxy=2 may do", word, r.Dialect.Name)
+	case word != r.Dialect.Tells:
+		return fail("client=%s: meant is %s", word, r.Dialect.Tells)
+	case back.Proxy != 0:
+		return fail("client= and proxy= say the same: choose one")
+	default:
+		back.Tell = true
 	}
 	version, err := parseVersion(e.Options.Get("min-version"))
 	if err != nil {

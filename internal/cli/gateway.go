@@ -75,6 +75,9 @@ Options of BACKEND
                 such a backend is dialled when TLS has begun
   proxy=2       begin with a PROXY header of that version, 1 or 2, which says who the
                 client is; 2, dialled late, also tells of its TLS
+  client=xclient
+                (SMTP, LMTP, POP3, ManageSieve) say who the client is by XCLIENT, or by
+  client=id     (IMAP) fields of ID; Postfix and Dovecot take them from whom they trust
 
 BACKEND mx: is for outbound mail: the servers of each recipient's domain, smtp:// or
 lmtp:// in front. The message passes through while the client waits; nothing is kept.

@@ -48,7 +48,7 @@ Exit status: 0 all rows held; 1 one was broken; 2 it could not be reached; 64 wr
 
 // verifyOne attacks one side of a route and returns how many rows were broken.
 func verifyOne(ctx context.Context, std streams, url string, listener bool) (int, error) {
-	e, err := starttls.ParseEndpoint(url, "tls", "detect", "sts", "proxy", "client-cert", "match", "min-version", "dial")
+	e, err := starttls.ParseEndpoint(url, "tls", "detect", "sts", "proxy", "client-cert", "match", "min-version", "dial", "client")
 	if err != nil {
 		return 0, err
 	}

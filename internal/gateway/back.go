@@ -22,6 +22,7 @@ type backLeg struct {
 	raw     net.Conn         // below TLS
 	config  *tls.Config      // for TLS on it
 	secured *tls.Conn        // inside it
+	guard   dialect.Teller   // through which the client is heard, of a server that is told who it is
 	login   bool             // still to be upgraded, with the client's login
 	caps    *dialect.Message // what it answered to our own questions on the way to TLS
 	left    bool             // by us: its end is not the session's
@@ -183,10 +184,10 @@ func (s *session) open(ctx context.Context, level starttls.Level) (*backLeg, *di
 	if err == nil && greeting == nil && d.Script.ServerFirst() && (b.secured == nil || to.Implicit) {
 		greeting, err = s.hearGreeting(b)
 	}
+	if err == nil && to.Tell {
+		greeting, err = s.tell(b, greeting)
+	}
 	if err == nil && s.channels != nil {
-		if greeting != nil {
-			greeting.Raw = slices.Clone(greeting.Raw)
-		}
 		err = s.channels.opened(b)
 	}
 	if !stop() {
@@ -203,6 +204,7 @@ func (s *session) open(ctx context.Context, level starttls.Level) (*backLeg, *di
 // hearGreeting hears the server's first words.
 func (s *session) hearGreeting(b *backLeg) (*dialect.Message, error) {
 	m, err := b.Hear()
+	m.Raw = slices.Clone(m.Raw) // more may be heard before it is said on
 	return &m, err
 }
 

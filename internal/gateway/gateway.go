@@ -90,6 +90,10 @@ type Back struct {
 	// Version 2 tells it of the client's TLS as well if the server is dialled inside it. If zero, none is
 	// sent.
 	Proxy int
+	// Tell tells the server who the client is in the protocol's own words (see [dialect.Dialect].Tells),
+	// when TLS has begun on its leg and before the client is heard there. A server that does not take that
+	// from us is as good as down. It is only for dialects that have such words.
+	Tell bool
 	// Dial opens the connection. It may choose by what [AskedFor] and [FrontTLS] say of the client.
 	Dial func(context.Context) (net.Conn, error)
 }

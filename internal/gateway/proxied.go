@@ -51,15 +51,22 @@ func (s *session) peer() string {
 	return s.conns.front.RemoteAddr().String()
 }
 
+// ends are the addresses of the client and of where it came to: as a proxy has told them, else as they are
+// here. Those of a unix socket are not valid.
+func (s *session) ends() (client, server netip.AddrPort) {
+	if s.client.IsValid() {
+		return s.client, s.server
+	}
+	return portOf(s.conns.front.RemoteAddr()), portOf(s.conns.front.LocalAddr())
+}
+
 // announce says to a backend who the client is, before anything else is said.
 func (s *session) announce(conn net.Conn) error {
 	if s.to.Proxy == 0 {
 		return nil
 	}
-	h := proxyproto.Header{Source: s.client, Destination: s.server}
-	if !h.Source.IsValid() {
-		h.Source, h.Destination = portOf(s.conns.front.RemoteAddr()), portOf(s.conns.front.LocalAddr())
-	}
+	h := proxyproto.Header{}
+	h.Source, h.Destination = s.ends()
 	header := h.AppendV1(nil)
 	if s.to.Proxy == 2 {
 		h.ALPN, h.Authority, h.TLS = tlsHeader(s.secured)

@@ -127,6 +127,13 @@ func (s *session) fromClient(m dialect.Message) error {
 // toServer says a message of the client to the server, as it is said on its leg. A question that is
 // none for it is answered by us: with what it has answered to our own, or in our words.
 func (s *session) toServer(m dialect.Message) error {
+	if s.to.Tell {
+		var ok bool
+		if m, ok = s.back.guard.Pass(m); !ok {
+			s.front.Say(m.Reply(dialect.No, dialect.TooMuch))
+			return errClaim
+		}
+	}
 	if sealed, err := s.seal(m); sealed {
 		return err
 	}
@@ -356,6 +363,9 @@ func (s *session) toClient(m dialect.Message) error {
 	}
 	if s.channels != nil {
 		m = s.channels.fromServer(m)
+	}
+	if s.to.Tell {
+		m = m.Guarded()
 	}
 	return s.front.Say(m)
 }
