@@ -256,7 +256,7 @@ func TestRelaySendmail(t *testing.T) {
 	l, addr := startRelay(t, &dialect.SMTP)
 	sendmail := peer.NewSendmailClient(t, addr)
 	domains := quickOnes(l)
-	n := messages(t, len(domains))
+	n := min(messages(t, len(domains)), 1000) // each is a program that starts
 	given := map[string]int{}
 	var mu sync.Mutex
 	said := map[string]string{}
