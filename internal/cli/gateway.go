@@ -234,7 +234,7 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 		State: f.state, Grace: f.grace.String(), Overrides: f.overrides, Routes: []config.Route{route},
 		Log:     config.Log{Level: f.logLevel, Format: f.logFormat},
 		Metrics: config.Metrics{Listen: f.metrics, Anywhere: f.anywhere},
-		DNS:     config.DNS{Mode: f.dns.mode, Servers: f.dns.servers, Anchors: f.dns.anchors, Bogus: f.dns.bogus},
+		DNS:     config.DNS{Mode: f.dns.mode, Servers: f.dns.servers, Anchors: f.dns.anchors, Bogus: f.dns.bogus, Probe: f.dns.probe},
 		Store:   config.Store{URL: f.store},
 	}, nil
 }

@@ -40,7 +40,7 @@ func (a *assembly) relayed(r *running) (err error) {
 	}
 	o := &outbound{log: a.log}
 	o.Config = relay.Config{Name: a.Name, Dialect: r.Dialect, Log: a.log, MaxConns: a.MaxConns, MaxPerAddr: a.MaxPerAddr}
-	o.TLS = &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+	o.TLS = &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(0), DynamicRecordSizingDisabled: true}
 	if a.CA != "" {
 		if o.TLS.RootCAs, err = readRoots("--ca", a.CA); err != nil {
 			return err
@@ -112,7 +112,7 @@ func (a *assembly) exchangers(r *running, o *outbound) error {
 		return fmt.Errorf("loopback=%s: meant is yes or no", word)
 	}
 	o.planner = &relay.Planner{Options: plans}
-	o.evidence = evidenceFlags{dns: dnsFlags{mode: a.file.DNS.Mode, servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors, bogus: a.file.DNS.Bogus}, ca: a.CA, overrides: a.file.Overrides, within: a.lab}
+	o.evidence = evidenceFlags{dns: dnsFlags{mode: a.file.DNS.Mode, servers: a.file.DNS.Servers, anchors: a.file.DNS.Anchors, bogus: a.file.DNS.Bogus, probe: a.file.DNS.Probe}, ca: a.CA, overrides: a.file.Overrides, within: a.lab}
 	o.store = storeFlags{url: a.file.Store.URL, state: cmp.Or(a.file.State, defaultState())}
 	if _, err := o.evidence.dns.resolver(); err != nil {
 		return err

@@ -95,6 +95,7 @@ type DNS struct {
 	Servers []string `toml:"servers"` // if empty, those of the system
 	Anchors string   `toml:"anchors"` // file of trust anchors; if empty, the root's are built in
 	Bogus   string   `toml:"bogus"`   // with trust-ad: a name that the servers must not answer for
+	Probe   string   `toml:"probe"`   // a signed zone by which it is proved that DNSSEC works. If empty, org.
 }
 
 // Store says where policies, memory and counts are kept.

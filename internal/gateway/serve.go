@@ -20,7 +20,7 @@ type Gateway struct {
 	mu     sync.Mutex
 	live   map[*session]struct{}
 	byAddr map[netip.Addr]int
-	own    map[ends]bool // our connections to the backend, as who accepts them sees them
+	own    Own // our connections to the backend
 }
 
 // New returns a gateway for the route.
@@ -29,7 +29,6 @@ func New(r Route) *Gateway {
 		route:  r.withDefaults(),
 		live:   make(map[*session]struct{}),
 		byAddr: make(map[netip.Addr]int),
-		own:    make(map[ends]bool),
 	}
 }
 
@@ -202,10 +201,7 @@ var (
 
 // dial opens the connection to a backend. A session that was itself opened by this route is a loop.
 func (g *Gateway) dial(ctx context.Context, to *Back, client net.Conn) (net.Conn, error) {
-	g.mu.Lock()
-	loop := g.own[ends{client.RemoteAddr().String(), client.LocalAddr().String()}]
-	g.mu.Unlock()
-	if loop {
+	if g.own.Made(client) {
 		return nil, errLoop
 	}
 	conn, err := to.Dial(ctx)
@@ -213,25 +209,14 @@ func (g *Gateway) dial(ctx context.Context, to *Back, client net.Conn) (net.Conn
 		return nil, err
 	}
 	if _, isTCP := conn.(*net.TCPConn); isTCP {
-		g.mu.Lock()
-		g.own[endsOf(conn)] = true
-		g.mu.Unlock()
+		g.own.Add(conn)
 	}
 	return conn, nil
 }
 
-// ends are the addresses of who opened a connection and of who accepted it. One of them alone names no
-// connection: the kernel gives a client's port to a connection of ours too, if that goes elsewhere.
-type ends struct{ opened, accepted string }
-
-func endsOf(conn net.Conn) ends { return ends{conn.LocalAddr().String(), conn.RemoteAddr().String()} }
-
 // hungUp forgets a connection made by dial.
 func (g *Gateway) hungUp(conn net.Conn) {
-	if conn == nil {
-		return
+	if conn != nil {
+		g.own.Forget(conn)
 	}
-	g.mu.Lock()
-	delete(g.own, endsOf(conn))
-	g.mu.Unlock()
 }

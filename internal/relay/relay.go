@@ -24,12 +24,12 @@ import (
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"starttls"
 	"starttls/dialect"
+	"starttls/internal/gateway"
 	"starttls/internal/policy"
 	"starttls/tlsrpt"
 )
@@ -119,7 +119,7 @@ type Times struct {
 type Relay struct {
 	Config
 	crowd crowd
-	own   sync.Map      // our ends of connections to next hops, as text
+	own   gateway.Own   // connections to next hops
 	epoch string        // of this process, in ids
 	count atomic.Uint64 // of ids
 }

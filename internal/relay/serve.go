@@ -59,7 +59,7 @@ func (r *Relay) accepted(conn net.Conn) {
 		r.turnAway(conn, answer(554, "5.7.1", "This is no server for you: relaying is for declared networks"), "not in a declared network")
 		return
 	}
-	if _, loop := r.own.Load(conn.RemoteAddr().String()); loop { // RFC 5321 §6.3
+	if r.own.Made(conn) { // RFC 5321 §6.3
 		r.turnAway(conn, answer(554, "5.4.6", "The mail loops: this is where it came from"), "it is ourselves")
 		return
 	}
@@ -119,16 +119,16 @@ func (c *crowd) left(conn net.Conn, ip netip.Addr) {
 // An ownConn is a connection to a next hop, known as ours until it is closed.
 type ownConn struct {
 	net.Conn
-	own *sync.Map
+	own *gateway.Own
 }
 
 func (r *Relay) ours(conn net.Conn) net.Conn {
-	r.own.Store(conn.LocalAddr().String(), true)
+	r.own.Add(conn)
 	return ownConn{conn, &r.own}
 }
 
 func (c ownConn) Close() error {
-	c.own.Delete(c.LocalAddr().String())
+	c.own.Forget(c.Conn)
 	return c.Conn.Close()
 }
 

@@ -12,9 +12,9 @@ var (
 	errEightBit  = errors.New("octets beyond ASCII, and no 8BITMIME")
 )
 
-// send sends a line of trace and the content that comes out of feed, and returns the answer to it. When commit reports false
-// after feed was closed, the transaction is broken off by closing the connection: nothing less keeps
-// a server from taking what it has for the whole.
+// send sends a line of trace and the content that comes out of feed, and returns the answer to it. When
+// commit reports false after feed was closed, the transaction is broken off by closing the connection:
+// nothing less keeps a server from taking what it has for the whole.
 func (h *hop) send(e *envelope, trace string, feed <-chan []byte, commit func() bool) (reply, error) {
 	if e.body == bodyBinary {
 		return h.sendChunks(trace, feed, commit)
