@@ -154,8 +154,10 @@ func (d *delivery) run(ctx context.Context, in *intake) {
 			return
 		}
 	}
+	// A delivery that was given up lacks a piece, and its connection may not have been closed yet.
+	whole := func() bool { return d.committed.Load() && ctx.Err() == nil }
 	release := d.hop.bind(ctx)
-	r, err := d.hop.send(d.env, d.trace(), d.feed, d.committed.Load)
+	r, err := d.hop.send(d.env, d.trace(), d.feed, whole)
 	release()
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)

@@ -109,8 +109,10 @@ func (s *session) leave(err error) error {
 	return err
 }
 
-// say answers. What is said goes out when the client has nothing more to say (RFC 2920 §3.2).
+// say answers. What is said goes out when the client has nothing more to say (RFC 2920 §3.2). The time for
+// that begins now: the client has waited for a message longer than it may be silent itself.
 func (s *session) say(r reply) {
+	s.conn.SetWriteDeadline(time.Now().Add(s.Times.Block))
 	s.w.Write(r.append(nil))
 }
 
@@ -287,13 +289,19 @@ func (s *session) reset() {
 	if s.body != nil {
 		s.body.end(false)
 	}
+	s.drop()
+	s.env, s.rcpts, s.body = nil, nil, nil
+}
+
+// drop lets the deliveries end.
+func (s *session) drop() {
 	for _, d := range s.deliveries {
 		if d.done != nil {
 			<-d.done
 		}
 		s.keep(d)
 	}
-	s.env, s.rcpts, s.deliveries, s.body = nil, nil, nil, nil
+	s.deliveries = nil
 }
 
 // keep takes the session of a delivery for the next message, if it has ended well, or ends it.

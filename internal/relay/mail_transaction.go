@@ -98,10 +98,7 @@ func (s *session) delivery(next string) *delivery {
 		return nil
 	}
 	if !s.each { // nobody was taken so far: those next hops have nothing to do
-		for _, d := range s.deliveries {
-			s.keep(d)
-		}
-		s.deliveries = nil
+		s.drop()
 	}
 	d := s.newDelivery(next, s.env)
 	if s.spare != nil && s.spare.next == next {
@@ -129,7 +126,7 @@ func (s *session) data(ctx context.Context, arg string) error {
 	lines := dataReader{r: s.r}
 	defer lines.close()
 	for {
-		s.conn.SetReadDeadline(time.Now().Add(s.Times.Block))
+		s.conn.SetDeadline(time.Now().Add(s.Times.Block))
 		piece, end, err := lines.next()
 		in.write(piece)
 		if end || err != nil {
@@ -219,7 +216,7 @@ func (c *chunks) chunk(p []byte) {
 // swallow reads octets and gives them to take in pieces.
 func (s *session) swallow(size int64, take func([]byte)) error {
 	for size > 0 {
-		s.conn.SetReadDeadline(time.Now().Add(s.Times.Block))
+		s.conn.SetDeadline(time.Now().Add(s.Times.Block))
 		if _, err := s.r.Peek(1); err != nil {
 			return unexpected(err)
 		}

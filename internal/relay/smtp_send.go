@@ -20,7 +20,10 @@ func (h *hop) send(e *envelope, trace string, feed <-chan []byte, commit func() 
 		return h.sendChunks(trace, feed, commit)
 	}
 	h.deadline(h.relay.Times.Command)
-	if r, err := h.ask("DATA"); err != nil || r.code != 354 {
+	switch r, err := h.ask("DATA"); {
+	case err == nil && r.ok(): // to what? a message that was not sent would count as taken
+		return r, errNoise
+	case err != nil || r.code != 354:
 		return r, err
 	}
 	narrow := e.body == body8bit && !h.has("8BITMIME") // RFC 6152 §3
