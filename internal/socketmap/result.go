@@ -45,7 +45,7 @@ func Result(p *policy.Plan, v Version) Reply {
 	case sts != nil:
 		return secure(sts, e.STS.Domain, open, shut, v)
 	case slices.ContainsFunc(open, demandsMore):
-		return more(open, slices.ContainsFunc(open, isDANE))
+		return more(open, failed || e.Unseen > 0 || slices.ContainsFunc(open, isDANE))
 	case failed || e.Unseen > 0 || slices.ContainsFunc(open, func(a policy.Attempt) bool { return a.Source == policy.FromDANE }):
 		return Reply{Status: OK, Text: "dane"}
 	}
@@ -105,8 +105,8 @@ func demandsMore(a policy.Attempt) bool {
 	return a.Level >= starttls.Encrypt && a.Level != starttls.Dane && a.Source != policy.FromDANE
 }
 
-// more is the answer where memory demands something. Next to a host with TLSA records "encrypt" would be
-// too mild for that host, and "dane" for the other: that leaves the one host.
+// more is the answer where memory demands something. Next to a host that has TLSA records, or may have,
+// "encrypt" would be too mild for that host, and "dane" for the other: that leaves the one host.
 func more(open []policy.Attempt, dane bool) Reply {
 	if dane {
 		return Reply{Status: OK, Text: "dane-only"}

@@ -155,6 +155,8 @@ func TestResult(t *testing.T) {
 
 		{"memory demands TLS", plan(host("a.example", starttls.Encrypt, policy.FromMemory), plain("b.example")), v310, "OK encrypt"},
 		{"memory demands TLS next to TLSA", plan(host("a.example", starttls.Encrypt, policy.FromMemory), good("b.example")), v310, "OK dane-only"},
+		{"memory demands TLS, another's TLSA lookup fails", plan(host("a.example", starttls.Encrypt, policy.FromMemory), broken("b.example")), v310, "OK dane-only"},
+		{"memory demands TLS, more hosts than were looked up", plan(host("a.example", starttls.Encrypt, policy.FromMemory), unseen), v310, "OK dane-only"},
 		{"memory demands TLS, MTA-STS", plan(host("a.example", starttls.Encrypt, policy.FromMemory), enforce), v34, stsText},
 
 		{"override none", plan(enforce, override(policy.Override{})), v310, "OK none"},
