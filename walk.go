@@ -35,18 +35,24 @@ const maxMessages = 100
 // On ErrNotOffered and ErrRefused the conversation may also go on in the clear, if the caller's level
 // lets it.
 func (l *Leg) Walk(name string) (Heard, error) {
-	return l.walk(name, l.Dialect.Script.Clear)
+	w := walk{Leg: l, name: name}
+	err := w.along(l.Dialect.Script.Clear)
+	return w.heard, err
 }
 
 // Approach goes the road up to the upgrade, but does not ask for it: for a dialect with LoginFirst.
 func (l *Leg) Approach(name string) (Heard, error) {
 	script := l.Dialect.Script.Clear
 	at := slices.IndexFunc(script, func(line dialect.Line) bool { return line.Kind == dialect.Upgrade })
-	heard, err := l.walk(name, script[:at])
-	if err == nil && heard.Offer == dialect.Unsaid {
+	w := walk{Leg: l, name: name}
+	err := w.along(script[:at])
+	if err == nil {
+		err = w.quiet(dialect.Upgrade)
+	}
+	if err == nil && w.heard.Offer == dialect.Unsaid {
 		err = l.fail(dialect.Caps, ErrNotOffered)
 	}
-	return heard, err
+	return w.heard, err
 }
 
 // Ask asks for the upgrade with what the client says in its login, after [Leg.Approach], and hears the
@@ -64,28 +70,26 @@ func (l *Leg) Ask(login []byte) error {
 	return w.hear(dialect.Line{Says: dialect.Server, Kind: dialect.Ready})
 }
 
-func (l *Leg) walk(name string, script []dialect.Line) (Heard, error) {
-	w := walk{Leg: l, name: name}
-	for _, line := range script {
-		var err error
-		if line.Says == dialect.Server {
-			err = w.hear(line)
-		} else {
-			err = w.say(line)
-		}
-		if err != nil {
-			return w.heard, err
-		}
-	}
-	return w.heard, nil
-}
-
 type walk struct {
 	*Leg
 	name     string
 	heard    Heard
 	listed   bool // capabilities were heard
 	messages int
+}
+
+// along goes a script.
+func (w *walk) along(script []dialect.Line) error {
+	for _, line := range script {
+		step := w.say
+		if line.Says == dialect.Server {
+			step = w.hear
+		}
+		if err := step(line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *walk) say(line dialect.Line) error {

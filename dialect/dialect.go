@@ -291,6 +291,9 @@ type Dialect struct {
 	Work string
 	// Password says that Work holds one, so that a refusal may be a judgement of it.
 	Password bool
+	// Login returns how a client logs in, a message for each answer, nil where the protocol is not one for
+	// accounts or that takes more than words. It is for probing.
+	Login func(user, password string) []string
 	// Tried are the real peers, with their versions, that the tests put before and behind the gateway.
 	// Where there are none, only transcripts and specifications stand for it.
 	Tried []string

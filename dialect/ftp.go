@@ -20,6 +20,7 @@ var FTP = Dialect{
 	Channels: true,
 	Fresh:    true, // REST, RNFR and all else said in the clear is forgotten (RFC 4217 §4.2)
 	Work:     "USER verify\r\n",
+	Login:    userPass,
 	Tried:    []string{"ProFTPD 1.3.8", "vsftpd 3.0.3", "lftp 4.9.2", "curl 7.88.1", "OpenSSL 3.0"},
 	Limit:    16 << 10,
 	Speak:    func(we Side, inside bool) Speech { return speech{&ftp{inside: inside}, we} },

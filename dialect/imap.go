@@ -11,6 +11,7 @@ var IMAP = Dialect{
 	ALPN:     []string{"imap"},
 	Tells:    "id",
 	Work:     "v LOGIN verify verify\r\n",
+	Login:    imapLogin,
 	Password: true,
 	Tried:    []string{"Dovecot 2.3.19.1", "curl 7.88.1", "mbsync 1.4.4", "fetchmail 6.4.37", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:    64 << 10,

@@ -13,6 +13,7 @@ var NNTP = Dialect{
 	Script:  script("G a C u R | a C"),
 	ALPN:    []string{"nntp"},
 	Work:    "AUTHINFO USER verify\r\n",
+	Login:   nntpLogin,
 	Tried:   []string{"INN 2.7.1", "Cyrus 3.6.1", "Python nntplib 3.11", "OpenSSL 3.0"},
 	Limit:   16 << 10,
 	Speak:   func(we Side, inside bool) Speech { return speech{&nntp{inside: inside}, we} },

@@ -15,6 +15,7 @@ var POP3 = Dialect{
 	ALPN:    []string{"pop3"},
 	Tells:   "xclient",
 	Work:    "USER verify\r\n",
+	Login:   userPass,
 	Tried:   []string{"Dovecot 2.3.19.1", "curl 7.88.1", "fetchmail 6.4.37", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:   16 << 10,
 	Speak:   func(we Side, inside bool) Speech { return teller{speech{&pop3{inside: inside}, we}} },

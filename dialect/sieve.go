@@ -14,6 +14,7 @@ var Sieve = Dialect{
 	Fresh:    true,
 	Tells:    "xclient",
 	Work:     "AUTHENTICATE \"PLAIN\" \"AHZlcmlmeQB2ZXJpZnk=\"\r\n",
+	Login:    sieveLogin,
 	Password: true,
 	Tried:    []string{"Dovecot 2.3.19.1", "Cyrus 3.6.1", "sieve-connect 0.90", "OpenSSL 3.0"},
 	Limit:    64 << 10,

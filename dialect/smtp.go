@@ -18,6 +18,7 @@ var SMTP = Dialect{
 	Script: script("G h C u R | h C"),
 	Tells:  "xclient",
 	Work:   "MAIL FROM:<>\r\n",
+	Login:  smtpLogin,
 	Tried:  []string{"Postfix 3.7.11", "Exim 4.96", "swaks 20201014", "curl 7.88.1", "msmtp 1.8.23", "s-nail 14.9.24", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:  16 << 10,
 	Speak:  func(we Side, inside bool) Speech { return teller{speech{&smtp{inside: inside, hello: "EHLO"}, we}} },

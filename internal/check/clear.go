@@ -30,7 +30,14 @@ var clearRows = []row{
 
 // honestEdit asks inside TLS for what there is, and for TLS once more.
 func honestEdit(v *visit) edit {
-	e := edit{record: true, config: func(config *tls.Config) { config.ClientSessionCache = v.cache }}
+	return edit{
+		inside: append(asks(v), again(v)...), record: true,
+		config: func(config *tls.Config) { config.ClientSessionCache = v.cache },
+	}
+}
+
+// asks are the questions of a client inside TLS.
+func asks(v *visit) (all []dialect.Message) {
 	script := v.endpoint.Dialect.Script
 	lines := script.Inside
 	if v.endpoint.Implicit {
@@ -38,13 +45,19 @@ func honestEdit(v *visit) edit {
 	}
 	for _, line := range lines {
 		if line.Says == dialect.Client && line.Kind != dialect.Upgrade {
-			e.inside = append(e.inside, dialect.Message{Kind: line.Kind, Name: v.calls()})
+			all = append(all, dialect.Message{Kind: line.Kind, Name: v.calls()})
 		}
 	}
-	if upgrade := words(v.endpoint.Dialect, dialect.Upgrade, v.calls()); len(upgrade) > 0 && script.Acknowledged() {
-		e.inside = append(e.inside, dialect.Message{Kind: dialect.Upgrade, Raw: upgrade})
+	return all
+}
+
+// again is the upgrade inside TLS, where it is answered.
+func again(v *visit) []dialect.Message {
+	upgrade := words(v.endpoint.Dialect, dialect.Upgrade, v.calls())
+	if len(upgrade) == 0 || !v.endpoint.Dialect.Script.Acknowledged() {
+		return nil
 	}
-	return e
+	return []dialect.Message{{Kind: dialect.Upgrade, Raw: upgrade}}
 }
 
 // words returns how a client of the dialect says the first of kinds that it has words for, at the start

@@ -19,7 +19,7 @@ type row struct {
 }
 
 // rows are all conversations after the honest one, in the order of what they are worth.
-var rows = slices.Concat(clearRows, mailRows)
+var rows = slices.Concat(clearRows, mailRows, accountRows)
 
 // run makes the whole visit.
 func (v *visit) run(ctx context.Context) {
@@ -64,7 +64,7 @@ func (v *visit) try(ctx context.Context, r row) {
 	if !ok {
 		for _, id := range r.ids {
 			if !r.quiet {
-				v.say(id, finding.NotApplicable, "the protocol has nothing of the kind")
+				v.say(id, finding.NotApplicable, "%s", v.nothing(r))
 			}
 		}
 		return
@@ -77,6 +77,14 @@ func (v *visit) try(ctx context.Context, r row) {
 		return
 	}
 	r.judge(v, t)
+}
+
+// nothing says why a row has no conversation.
+func (v *visit) nothing(r row) string {
+	if v.config.Account == nil && slices.Equal(r.ids, accountRows[0].ids) && v.endpoint.Dialect.Login != nil {
+		return "no account was given to look with"
+	}
+	return "the protocol has nothing of the kind"
 }
 
 // untestable says of everything that the clear phase is judged for that nothing is known.

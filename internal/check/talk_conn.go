@@ -48,6 +48,10 @@ func (c *rushConn) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
+// Read reads byte by byte: what is read past the list would be taken for something that nobody has asked
+// for, and it is the go-ahead.
+func (c *rushConn) Read(p []byte) (int, error) { return c.Conn.Read(p[:min(1, len(p))]) }
+
 // restConn reads what was read already, then what comes.
 type restConn struct {
 	net.Conn

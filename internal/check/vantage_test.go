@@ -3,11 +3,14 @@ package check
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"starttls/internal/finding"
@@ -122,5 +125,62 @@ func TestEveryFindingIsInTheZoo(t *testing.T) {
 		if ofServers && !strings.Contains(all.String(), `"`+e.ID+`"`) {
 			t.Errorf("no test has %s", e.ID)
 		}
+	}
+}
+
+// TestOfferAfterLogin: of a front that passes the login on and offers TLS still, and of one that does not.
+// Without an account, and to a server that is not verified, nobody logs in.
+func TestOfferAfterLogin(t *testing.T) {
+	serve := func(offers bool, asked *atomic.Int32) func(net.Conn) {
+		return func(conn net.Conn) {
+			fmt.Fprint(conn, "* OK hello\r\n")
+			offer := " STARTTLS"
+			for in := bufio.NewScanner(conn); in.Scan(); {
+				tag, command, _ := strings.Cut(in.Text(), " ")
+				switch word, _, _ := strings.Cut(strings.ToUpper(command), " "); {
+				case word == "CAPABILITY":
+					fmt.Fprintf(conn, "* CAPABILITY IMAP4rev1%s\r\n%s OK\r\n", offer, tag)
+				case word == "STARTTLS" && offer != "":
+					fmt.Fprintf(conn, "%s OK go\r\n", tag)
+					secured := tls.Server(conn, serverTLS())
+					conn, in, offer = secured, bufio.NewScanner(secured), ""
+				case word == "LOGIN" && offer == "":
+					if asked.Add(1); offers {
+						offer = " STARTTLS"
+					}
+					fmt.Fprintf(conn, "%s OK in\r\n", tag)
+				case word == "LOGOUT":
+					fmt.Fprintf(conn, "* BYE\r\n%s OK\r\n", tag)
+					return
+				default:
+					fmt.Fprintf(conn, "%s BAD no\r\n", tag)
+				}
+			}
+		}
+	}
+	account := func(c *Config) { c.Account, c.Budget = &Account{"joe", `se"cret`}, 30 }
+	for _, row := range []struct {
+		name   string
+		offers bool
+		edits  []func(*Config)
+		want   finding.Verdict
+		logins int32
+	}{
+		{"offered", true, []func(*Config){account}, finding.Insufficient, 1},
+		{"not offered", false, []func(*Config){account}, finding.Good, 1},
+		{"no account", true, nil, finding.NotApplicable, 0},
+		{"not verified", true, []func(*Config){account, func(c *Config) { c.Roots = x509.NewCertPool() }}, finding.NotTestable, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			var logins atomic.Int32
+			addr := served(t, serve(row.offers, &logins))
+			if f := checked(t, "imap://"+addr, row.edits...)["clear.offer-after-login"]; f.Verdict != row.want || strings.Contains(f.Evidence, "cret") {
+				t.Errorf("%s: %s", f.Verdict, f.Evidence)
+			}
+			if logins.Load() != row.logins {
+				t.Errorf("%d logins, want %d", logins.Load(), row.logins)
+			}
+		})
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 type checkFlags struct {
 	format, output, name, explain string
-	list, vantage, here           string
+	list, vantage, here, account  string
 	standards                     []string
 	all, quick, resume            bool
 	budget, jobs                  int
@@ -101,6 +101,7 @@ func (f *checkFlags) add(cmd *cobra.Command) {
 	fs.StringVar(&f.vantage, "vantage", "", "compare with results from elsewhere, or from before: `FILE` of --format jsonl or json")
 	fs.StringVar(&f.here, "here", "", "what this place is called in results, for --vantage elsewhere")
 	fs.StringVar(&f.name, "name", "", "how we call ourselves (default: the host's name)")
+	fs.StringVar(&f.account, "account", "", "log in, inside TLS and to servers that are verified, with the user and the password on the first two lines of `FILE`, to see what is offered after a login")
 	fs.IntVar(&f.budget, "connections", 20, "at most so many to one address")
 	fs.DurationVar(&f.gap, "gap", 0, "at least so long between two of them")
 	fs.DurationVar(&f.timeout, "timeout", 10*time.Second, "for each conversation")
@@ -156,8 +157,26 @@ func (f *checkFlags) config() (c check.Config, err error) {
 		}
 		c.Standards = append(c.Standards, s)
 	}
+	if f.account != "" {
+		if c.Account, err = readAccount(f.account); err != nil {
+			return c, err
+		}
+	}
 	if f.evidence.ca != "" {
 		c.Roots, err = readRoots("--ca", f.evidence.ca)
 	}
 	return c, err
+}
+
+// readAccount reads the file of --account.
+func readAccount(file string) (*check.Account, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, failed(fmt.Errorf("--account: %w", err))
+	}
+	lines := strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
+	if len(lines) < 2 || lines[0] == "" || lines[1] == "" {
+		return nil, failed(fmt.Errorf("--account %s: meant is a user on the first line and the password on the second", file))
+	}
+	return &check.Account{User: lines[0], Password: lines[1]}, nil
 }

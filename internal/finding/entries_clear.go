@@ -102,6 +102,12 @@ Dovecot: haproxy=yes listeners: send the TLS state with the PROXY header, versio
 		Clauses: clauses("RFC 3207 §4.2; RFC 4511 §4.14.1; RFC 4642 §2.2.2"),
 	},
 	{
+		ID: "clear.offer-after-login", Stake: Low,
+		Title:   "TLS is not offered after a login",
+		Means:   "Whoever has logged in is offered an upgrade. What was said before it, the login too, would go on inside: RFCs want the upgrade before the login or not at all.",
+		Clauses: clauses("RFC 9051 §6.2.1; RFC 2595 §4; RFC 4642 §2.2.1; RFC 4954 §4"),
+	},
+	{
 		ID: "clear.capabilities-differ", Stake: Info,
 		Title:   "the list before TLS is the list inside, but for TLS and logins",
 		Means:   "Some capabilities are listed on one side of TLS only. That is lawful, and clients must ask anew. What is missing in the clear may have been taken out on the path.",
