@@ -111,31 +111,37 @@ func unknown(k *dns.DNSKEY) *dns.DNSKEY {
 	return k
 }
 
-func sep(k *dns.DNSKEY) *dns.DNSKEY {
+func flagged(k *dns.DNSKEY, flag uint16) *dns.DNSKEY {
 	k = dns.Copy(k).(*dns.DNSKEY)
-	k.Flags |= dns.SEP
+	k.Flags ^= flag
 	return k
 }
 
-// TestUnusableKeys makes a zone insecure when its DS vouches for a key that we cannot use, or its data is
-// signed with such; and never when a key that we can use is there for the data.
+// TestUnusableKeys makes a zone insecure when its DS vouch for keys that we cannot use, and for no other,
+// whether that is there or somebody took it away. What else is among the keys has no say, nor has the SEP
+// bit (RFC 4034 §2.1.1).
 func TestUnusableKeys(t *testing.T) {
 	short := rsaKey(17, 768)
 	private, ksk := newKey(t, dns.ZONE|dns.SEP, dns.RSASHA256, 1024)
 	_, zsk := newKey(t, dns.ZONE, dns.RSASHA256, 1024)
 	_, other := newKey(t, dns.ZONE, dns.ECDSAP256SHA256, 256)
+	type keys = []*dns.DNSKEY
 	for name, row := range map[string]struct {
-		ds   *dns.DNSKEY
-		keys []*dns.DNSKEY
-		why  bool
+		ds, keys keys
+		want     Status
 	}{
-		"the DS is of a short key":                      {short, []*dns.DNSKEY{short}, true},
-		"only short keys sign the data":                 {ksk, []*dns.DNSKEY{ksk, short}, true},
-		"a good one signs the data":                     {ksk, []*dns.DNSKEY{ksk, zsk, short}, false},
-		"one key for all":                               {ksk, []*dns.DNSKEY{ksk}, false},
-		"only short keys, and one of another algorithm": {ksk, []*dns.DNSKEY{ksk, short, other}, true},
-		"an unknown algorithm besides":                  {ksk, []*dns.DNSKEY{ksk, unknown(other)}, false},
-		"a short key for keys, and not ours":            {ksk, []*dns.DNSKEY{ksk, sep(short)}, false},
+		"the DS is of a short key":                   {keys{short}, keys{short}, Insecure},
+		"the DS are of a short key and a good one":   {keys{short, ksk}, keys{short, ksk}, Secure},
+		"the good one was taken away":                {keys{short, ksk}, keys{short}, Bogus},
+		"one key for all":                            {keys{ksk}, keys{ksk}, Secure},
+		"one key for all, a short one is to come":    {keys{ksk}, keys{ksk, short}, Secure},
+		"the same, and the short one is for keys":    {keys{ksk}, keys{ksk, flagged(short, dns.SEP)}, Secure},
+		"a good one signs the data":                  {keys{ksk}, keys{ksk, zsk, short}, Secure},
+		"a short key, and one of another algorithm":  {keys{ksk}, keys{ksk, short, other}, Secure},
+		"an unknown algorithm besides":               {keys{ksk}, keys{ksk, unknown(other)}, Secure},
+		"a DS of an unknown algorithm besides":       {keys{ksk, unknown(other)}, keys{ksk}, Secure},
+		"the DS is of a good key that is not there":  {keys{zsk}, keys{ksk}, Bogus},
+		"the DS is of a short key that is not there": {keys{short}, keys{ksk}, Bogus},
 	} {
 		set := &rrset{owner: "example.", rtype: dns.TypeDNSKEY}
 		for _, k := range row.keys {
@@ -146,10 +152,24 @@ func TestUnusableKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		set.sigs = []*dns.RRSIG{sig}
+		var ds []*dns.DS
+		for _, k := range row.ds {
+			ds = append(ds, k.ToDS(dns.SHA256))
+		}
 		s := &search{&Validator{Now: func() time.Time { return time.Unix(1000, 0) }}, newBudget()}
-		z, _, err := s.keyed(t.Context(), "example.", []*dns.DS{row.ds.ToDS(dns.SHA256)}, set)
-		if err != nil || (z.why != "") != row.why || row.why && !strings.Contains(z.why, "768 bits") {
-			t.Errorf("%s: %+v, %v", name, z, err)
+		usable, _ := s.v.usableDS(ds)
+		z, _, err := s.keyed(t.Context(), "example.", usable, set)
+		got := Secure
+		switch {
+		case isBogus(err):
+			got = Bogus
+		case err != nil:
+			t.Fatal(err)
+		case z.why != "":
+			got = Insecure
+		}
+		if got != row.want {
+			t.Errorf("%s: %s (%v), want %s", name, got, err, row.want)
 		}
 	}
 }

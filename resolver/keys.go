@@ -108,22 +108,26 @@ func (v *Validator) usableDS(set []*dns.DS) (usable []*dns.DS, why string) {
 	return usable, why
 }
 
-// vouched returns the keys that a DS stands for (RFC 4035 §5.2).
-func (s *search) vouched(ctx context.Context, usable []*dns.DS, keys []key) ([]key, error) {
-	var found []key
-	for _, k := range keys {
-		for _, ds := range usable {
+// vouched returns the keys that DS records stand for (RFC 4035 §5.2), and whether all of them have theirs.
+func (s *search) vouched(ctx context.Context, usable []*dns.DS, keys []key) (found []key, whole bool, err error) {
+	whole = true
+	for _, ds := range usable {
+		there := false
+		for _, k := range keys {
 			if ds.KeyTag != k.tag || ds.Algorithm != k.Algorithm {
 				continue
 			}
 			if err := spend(&s.budget.hashes, "digests"); err != nil {
-				return nil, err
+				return nil, false, err
 			}
-			if mine := k.ToDS(ds.DigestType); mine != nil && strings.EqualFold(mine.Digest, ds.Digest) {
+			if mine := k.ToDS(ds.DigestType); mine == nil || !strings.EqualFold(mine.Digest, ds.Digest) {
+				continue
+			}
+			if there = true; !slices.Contains(found, k) {
 				found = append(found, k)
-				break
 			}
 		}
+		whole = whole && there
 	}
-	return found, ctx.Err()
+	return found, whole, ctx.Err()
 }

@@ -3,7 +3,6 @@ package resolver
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/miekg/dns"
@@ -171,15 +170,16 @@ func (s *search) keyed(ctx context.Context, apex string, usable []*dns.DS, set *
 	if len(all) == 0 {
 		return nil, seal{}, bogus(edeNoZoneKey, "no key of %s is a zone key", plain(apex))
 	}
-	entry, err := s.vouched(ctx, usable, all)
+	entry, whole, err := s.vouched(ctx, usable, all)
 	if err != nil {
 		return nil, seal{}, err
 	}
-	if len(entry) == 0 {
-		return nil, seal{}, bogus(edeNoKey, "no key of %s is the one of its DS", plain(apex))
-	}
 	entry, why := s.v.usableKeys(entry)
-	if len(entry) == 0 { // the parent vouches for a key that we cannot use
+	switch {
+	case len(entry) > 0:
+	case why == "" || !whole: // nothing is proved so far: somebody may have taken a key away
+		return nil, seal{}, bogus(edeNoKey, "%s does not have the keys of its DS", plain(apex))
+	default: // the parent vouches for keys that we cannot use, and for no other
 		z := &zone{apex: apex, why: plain(apex) + " is as good as unsigned: " + why}
 		return z, seal{ttl: maxKeep, until: s.v.now().Add(maxKeep)}, nil
 	}
@@ -187,13 +187,9 @@ func (s *search) keyed(ctx context.Context, apex string, usable []*dns.DS, set *
 	if err != nil {
 		return nil, seal{}, err
 	}
+	// Each of them may sign what is in the zone, whatever its SEP bit says (RFC 4034 §2.1.1).
 	z := &zone{apex: apex}
 	z.keys, _ = s.v.usableKeys(all)
-	if data := dataKeys(all, entry); len(data) > 0 {
-		if usable, why := s.v.usableKeys(data); len(usable) == 0 {
-			z.keys, z.why = nil, plain(apex)+" is as good as unsigned: "+why
-		}
-	}
 	return z, proof, nil
 }
 
@@ -207,14 +203,6 @@ func (v *Validator) usableKeys(keys []key) (usable []key, why string) {
 		usable = append(usable, k)
 	}
 	return usable, why
-}
-
-// dataKeys returns the keys that sign what is in a zone and not only its keys (RFC 4034 §2.1.1: no SEP),
-// of the algorithms that its entry has: by these, all of it must be signed (RFC 4035 §2.2).
-func dataKeys(all, entry []key) []key {
-	return slices.DeleteFunc(slices.Clone(all), func(k key) bool {
-		return k.Flags&dns.SEP != 0 || !slices.ContainsFunc(entry, func(e key) bool { return e.Algorithm == k.Algorithm })
-	})
 }
 
 func earlier(a, b time.Time) time.Time {
