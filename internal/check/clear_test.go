@@ -122,7 +122,8 @@ var fronts = []*dialect.Dialect{
 
 // front offers TLS before a server that has none. If keep, it hands the server what stood behind the
 // upgrade, and so does what CVE-2011-0411 is about.
-func front(t *testing.T, d *dialect.Dialect, keep bool) func(net.Conn) {
+// If fresh, the session behind it begins anew with TLS.
+func front(t *testing.T, d *dialect.Dialect, keep, fresh bool) func(net.Conn) {
 	server, ok := tryout.New(d.Name)
 	if !ok {
 		t.Fatal(d.Name)
@@ -143,8 +144,18 @@ func front(t *testing.T, d *dialect.Dialect, keep bool) func(net.Conn) {
 			if err != nil {
 				return
 			}
-			if m.Kind == dialect.Upgrade && m.Why == dialect.Unknown {
+			if m.Kind == dialect.Upgrade && (m.Why == dialect.Unknown || m.Why == dialect.NotNow) {
 				in.Say(m.Reply(dialect.Ready, dialect.Unknown))
+				if fresh {
+					back.Close()
+					if back, err = server.Dial(t.Context()); err != nil {
+						return
+					}
+					defer back.Close()
+					if d.Script.ServerFirst() {
+						bufio.NewReader(back).ReadString('\n')
+					}
+				}
 				through(conn, back, in.Rest(), keep)
 				return
 			}
@@ -203,13 +214,31 @@ func TestInjectionIsFoundInEveryDialect(t *testing.T) {
 		for _, keep := range []bool{true, false} {
 			t.Run(fmt.Sprintf("CI/%s/%v", d.Name, keep), func(t *testing.T) {
 				t.Parallel()
-				addr := served(t, front(t, d, keep))
+				addr := served(t, front(t, d, keep, false))
 				want := finding.Good
 				if keep {
 					want = finding.Insufficient
 				}
 				for range runs {
 					if f := checked(t, d.Schemes[0].Name+"://"+addr, clearOnly)["clear.command-injection"]; f.Verdict != want {
+						t.Fatalf("%q: %s", f.Verdict, f.Evidence)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestNamesOfTheClearAreForgotten: logins in two steps, behind a front that keeps the session and behind
+// one that begins another.
+func TestNamesOfTheClearAreForgotten(t *testing.T) {
+	for _, d := range []*dialect.Dialect{&dialect.POP3, &dialect.NNTP, &dialect.FTP} {
+		for fresh, want := range map[bool]finding.Verdict{false: finding.Insufficient, true: finding.Good} {
+			t.Run(fmt.Sprintf("%s/%v", d.Name, fresh), func(t *testing.T) {
+				t.Parallel()
+				addr := served(t, front(t, d, false, fresh))
+				for range runs {
+					if f := checked(t, d.Schemes[0].Name+"://"+addr, func(c *Config) { c.Budget = 12 })["clear.state-kept"]; f.Verdict != want {
 						t.Fatalf("%q: %s", f.Verdict, f.Evidence)
 					}
 				}

@@ -19,7 +19,7 @@ type row struct {
 }
 
 // rows are all conversations after the honest one, in the order of what they are worth.
-var rows = slices.Concat(clearRows, mailRows, accountRows)
+var rows = slices.Concat(clearRows, mailRows, stateRows, accountRows)
 
 // run makes the whole visit.
 func (v *visit) run(ctx context.Context) {

@@ -25,6 +25,7 @@ type visit struct {
 	control  *talk // one that goes the straight road to its end, for comparison
 	asked    bool  // a client certificate was asked for
 	cache    tls.ClientSessionCache
+	alone    []byte        // the answer to a password without a name
 	other    [][]byte      // the chain for clients with the other kind of keys, if one was seen
 	ended    time.Time     // the last conversation
 	gap      time.Duration // grown when the server puts us off
