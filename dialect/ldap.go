@@ -13,7 +13,9 @@ var LDAP = Dialect{
 		{Name: "ldaps", Port: 636, Implicit: true},
 	},
 	Script:   script("u R"),
-	Work:     "\x30\x1c\x02\x01\x01\x60\x17\x02\x01\x03\x04\x09cn=verify\x80\x07verify!",
+	// Below cn=config, which OpenLDAP always has: of an entry that is nowhere it says that the password is
+	// wrong, before it looks whether there must be TLS.
+	Work:     "\x30\x26\x02\x01\x01\x60\x21\x02\x01\x03\x04\x13cn=verify,cn=config\x80\x07verify!",
 	Password: true,
 	Tried:    []string{"OpenLDAP 2.5.13 (slapd, ldapsearch)", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:    ldapLimit,

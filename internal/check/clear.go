@@ -273,7 +273,7 @@ func judgeInjection(v *visit, t *talk) {
 	const injection, behind = "clear.command-injection", "clear.bytes-after-ready"
 	switch {
 	case errors.Is(t.err, starttls.ErrInjected):
-		v.say(behind, finding.Insufficient, "the server answers in the clear, behind its go-ahead, what was sent behind the upgrade")
+		v.judgeBehind(behind, t.behind)
 		v.say(injection, finding.Good, "not inside TLS")
 		return
 	case t.stage == goAhead:
@@ -282,12 +282,46 @@ func judgeInjection(v *visit, t *talk) {
 		v.say(injection, finding.Good, "the server does not go ahead: %s", cause(t))
 	case t.stage < left:
 		v.say(injection, finding.NotTestable, "%v", t.err)
+	case noticed.Match(t.refusal):
+		v.say(injection, finding.Good, "the server notices it: %s", finding.Quote(t.refusal))
 	case !slices.Equal(kindsOf(t), kindsOf(v.control)):
 		v.say(injection, finding.Insufficient, "the goodbye inside TLS is answered by %s, and without injection by %s", kindNames(kindsOf(t)), kindNames(kindsOf(v.control)))
 	default:
 		v.say(injection, finding.Good, "what stands behind the upgrade is dropped")
 	}
 	v.say(behind, finding.Good, "TLS follows the go-ahead")
+}
+
+// noticed are the words of a server that has seen that something stood behind the upgrade.
+var noticed = regexp.MustCompile(`(?i)received unencrypted data after`)
+
+// judgeBehind reads what was said in the clear where TLS must follow: an answer to what was sent behind the
+// upgrade, or that the handshake has failed on it, which some servers say in the clear before they hang up.
+func (v *visit) judgeBehind(id string, words []byte) {
+	s := v.endpoint.Dialect.Speak(dialect.Client, false)
+	s.Read(v.honest.heard.Greeting.Raw)
+	for _, kind := range []dialect.Kind{dialect.Ask, dialect.Hello} {
+		if len(s.Write(nil, dialect.Message{Kind: kind, Name: v.calls()})) > 0 {
+			break
+		}
+	}
+	for {
+		m, n, err := s.Read(words)
+		switch {
+		case err != nil, n == 0, m.Kind == dialect.No, m.Kind == dialect.Bye:
+			v.say(id, finding.Sufficient, "the handshake fails on what stands behind the upgrade, which is told in the clear: %s", finding.Quote(words))
+			return
+		case m.Kind == dialect.Caps, !s.Pending():
+			v.say(id, finding.Insufficient, "the server answers in the clear, behind its go-ahead, what was sent behind the upgrade: %s", finding.Quote(words))
+			return
+		}
+		words = words[n:]
+	}
+}
+
+// refused reports whether an answer is a refusal.
+func refused(answer []dialect.Message) bool {
+	return len(answer) > 0 && answer[len(answer)-1].Kind == dialect.No
 }
 
 // kindsOf are the kinds of all that was said inside TLS without a question but the goodbye.

@@ -85,7 +85,8 @@ type odd struct {
 var mailOdd = odd{
 	work: func(e *edit) {
 		e.short = false
-		e.before = append([]string{"AUTH PLAIN\r\n", "*\r\n"}, e.before...)
+		e.givesUp = "*\r\n"
+		e.before = append([]string{"AUTH PLAIN\r\n", e.givesUp}, e.before...)
 		e.inside = append(e.inside, dialect.Message{Kind: dialect.Secret, Raw: []byte("RCPT TO:<postmaster>\r\n")})
 	},
 	judge: judgeMailState,

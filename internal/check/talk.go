@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -17,17 +18,18 @@ import (
 // An edit is how one conversation leaves the straight road of its dialect's script. The zero edit goes
 // it: up to the upgrade, TLS, goodbye.
 type edit struct {
-	before []string                      // said before the upgrade, one by one
-	short  bool                          // and nothing after that
-	anyway bool                          // go on although the server does not know the hello
-	mangle []func(upgrade []byte) []byte // the upgrade, said wrongly, one by one while it is refused
-	glue   []byte                        // stands behind the upgrade
-	apart  bool                          // glue is in a segment of its own
-	rush   bool                          // hello, upgrade and glue are one segment
-	config func(*tls.Config)             // changes the handshake
-	bare   func(net.Conn) error          // takes the place of the handshake
-	inside []dialect.Message             // said inside TLS, one by one
-	record bool                          // keep the records of the server and their secrets
+	before  []string                      // said before the upgrade, one by one
+	short   bool                          // and nothing after that
+	givesUp string                        // one of before: ends what the one before it has begun, if it has
+	anyway  bool                          // go on although the server does not know the hello
+	mangle  []func(upgrade []byte) []byte // the upgrade, said wrongly, one by one while it is refused
+	glue    []byte                        // stands behind the upgrade
+	apart   bool                          // glue is in a segment of its own
+	rush    bool                          // hello, upgrade and glue are one segment
+	config  func(*tls.Config)             // changes the handshake
+	bare    func(net.Conn) error          // takes the place of the handshake
+	inside  []dialect.Message             // said inside TLS, one by one
+	record  bool                          // keep the records of the server and their secrets
 }
 
 // A talk is what was heard in one conversation. How far it came is told by stage.
@@ -40,6 +42,8 @@ type talk struct {
 	state   *tls.ConnectionState
 	first   []dialect.Message // said inside TLS before we spoke
 	inside  [][]dialect.Message
+	behind  []byte         // what came in the clear where TLS must follow
+	refusal []byte         // inside TLS, after our goodbye
 	last    []dialect.Kind // after our goodbye: the kinds of what was said to the end
 	stage   stage
 	err     error // that ended it before its time
@@ -125,7 +129,11 @@ func (c *conversation) approach(context.Context) error {
 
 // before says what is to be said before the upgrade.
 func (c *conversation) before(context.Context) error {
-	for _, words := range c.edit.before {
+	for i, words := range c.edit.before {
+		if words == c.edit.givesUp && refused(c.answers[i-1]) {
+			c.answers = append(c.answers, nil)
+			continue // there is nothing to give up, and some servers hang up on it
+		}
 		answer, err := c.ask(dialect.Message{Kind: dialect.Secret, Raw: []byte(words)})
 		c.answers = append(c.answers, answer)
 		if err != nil {
@@ -258,9 +266,14 @@ func (c *conversation) handshake(ctx context.Context) error {
 	}
 	if c.edit.record {
 		config.KeyLogWriter = &c.keylog
-		c.leg.Conn = &recordConn{Conn: c.leg.Conn, kept: &c.records}
+	}
+	if c.edit.record || len(c.edit.glue) > 0 {
+		c.leg.Conn = &recordConn{Conn: c.leg.Conn, kept: &c.records, held: len(c.edit.glue) > 0}
 	}
 	conn, err := c.leg.BeginClient(ctx, config)
+	if errors.Is(err, starttls.ErrInjected) {
+		c.behind = c.readBehind()
+	}
 	if err != nil {
 		return err
 	}
@@ -268,6 +281,15 @@ func (c *conversation) handshake(ctx context.Context) error {
 	c.state, c.stage = &state, secured
 	c.mark(tHandshake)
 	return nil
+}
+
+// readBehind returns what was said in the clear where TLS must follow, with what still comes.
+func (c *conversation) readBehind() []byte {
+	const most, patience = 4 << 10, 500 * time.Millisecond
+	words := append(slices.Clone(c.leg.Unread()), c.records...)
+	c.conn.SetReadDeadline(time.Now().Add(patience))
+	rest, _ := io.ReadAll(io.LimitReader(c.conn, most))
+	return append(words, rest...)
 }
 
 // within says what is to be said inside TLS.
@@ -307,7 +329,9 @@ func (c *conversation) leave(context.Context) error {
 		case err != nil:
 			return nil // the end
 		}
-		c.last = append(c.last, m.Kind)
+		if c.last = append(c.last, m.Kind); m.Kind == dialect.No {
+			c.refusal = slices.Clone(m.Raw)
+		}
 		if m.Kind == dialect.Bye && !c.leg.Pending() {
 			return nil
 		}

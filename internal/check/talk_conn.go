@@ -71,6 +71,15 @@ func (c *restConn) Read(p []byte) (int, error) {
 type recordConn struct {
 	net.Conn
 	kept *[]byte
+	held bool // stays open when the handshake fails: there may be more to hear
+}
+
+// Close leaves a connection that is held to who has opened it.
+func (c *recordConn) Close() error {
+	if c.held {
+		return nil
+	}
+	return c.Conn.Close()
 }
 
 func (c *recordConn) Read(p []byte) (int, error) {
