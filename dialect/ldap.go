@@ -12,7 +12,7 @@ var LDAP = Dialect{
 		{Name: "ldap", Port: 389},
 		{Name: "ldaps", Port: 636, Implicit: true},
 	},
-	Script:   script("u R"),
+	Script: script("u R"),
 	// Below cn=config, which OpenLDAP always has: of an entry that is nowhere it says that the password is
 	// wrong, before it looks whether there must be TLS.
 	Work:     "\x30\x26\x02\x01\x01\x60\x21\x02\x01\x03\x04\x13cn=verify,cn=config\x80\x07verify!",
