@@ -43,7 +43,7 @@ fuzz:
 	  done; \
 	done
 
-## soak: what takes minutes: MESSAGES (10,000) from each real mail server into the lab, and its slow domains
+## soak: what takes minutes: MESSAGES (10,000; fewer from Exim and sendmail) from each real mail server into the lab, and its slow domains
 soak: peers
 	STARTTLS_SOAK=$(MESSAGES) $(GO) test -count=1 -timeout 60m -run 'TestRelay' ./test/peers
 	STARTTLS_SOAK=1 $(GO) test -count=1 -timeout 10m -run 'TestEveryLabDomain' ./internal/relay

@@ -33,6 +33,9 @@ func newLab(t *testing.T, d *dialect.Dialect, c lab.Config, change func(*Planner
 	return newBench(t, d, func(c *Config) {
 		c.Plan, c.Again, c.Remember = p.Plan, p.Again, p.Remember
 		c.Dial, c.TLS, c.Times = l.Dial, &tls.Config{RootCAs: l.Roots()}, labTimes
+		if soaking() {
+			c.Times = Times{Walk: 2 * time.Minute} // for those who are slow and not broken
+		}
 		if change != nil {
 			change(p, c)
 		}

@@ -327,7 +327,7 @@ func (c *client) send(format string, args ...any) {
 // hear returns the next reply, its lines joined.
 func (c *client) hear() string {
 	c.t.Helper()
-	c.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	c.conn.SetReadDeadline(time.Now().Add(3 * time.Minute))
 	var all []string
 	for {
 		line, err := c.r.ReadString('\n')

@@ -17,6 +17,7 @@ type EximOptions struct {
 	Transport []string // further options of the SMTP transport: "hosts_require_tls = *"
 	Routers   []string // further routers, before that for all other mail
 	Main      []string // further lines of the main section
+	Retry     string   // when what failed is tried again; if empty, every 5 seconds for 10 minutes
 }
 
 // Exim is a running mail server, with GnuTLS. It takes mail from anybody, and
@@ -145,5 +146,8 @@ func eximRest(e *Exim, o EximOptions) []string {
 	for _, line := range o.Transport {
 		conf = append(conf, "  "+line)
 	}
-	return append(conf, "begin retry", "* * F,10m,5s")
+	if o.Retry == "" {
+		o.Retry = "F,10m,5s"
+	}
+	return append(conf, "begin retry", "* * "+o.Retry)
 }
