@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"starttls"
@@ -72,11 +73,7 @@ func listensAt(e starttls.Endpoint, addr net.Addr) bool {
 
 // again returns a listener on the same socket, which stays open when ln is closed.
 func again(ln net.Listener) (net.Listener, error) {
-	socket, ok := ln.(interface{ File() (*os.File, error) })
-	if !ok {
-		return nil, fmt.Errorf("%s cannot be handed over", ln.Addr())
-	}
-	f, err := socket.File()
+	f, err := descriptor(ln)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +82,29 @@ func again(ln net.Listener) (net.Listener, error) {
 		u.SetUnlinkOnClose(false) // its path goes on as well
 	}
 	return net.FileListener(f)
+}
+
+// descriptor returns a copy of a listener's. The method File has one as well, but whoever uses the number of
+// that makes the socket block, and with it the listener, which then stops only when a client comes.
+func descriptor(ln net.Listener) (f *os.File, err error) {
+	socket, ok := ln.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("%s cannot be handed over", ln.Addr())
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		syscall.ForkLock.RLock() // until it is marked, no program may be started
+		defer syscall.ForkLock.RUnlock()
+		var copied int
+		if copied, err = syscall.Dup(int(fd)); err == nil {
+			syscall.CloseOnExec(copied)
+			f = os.NewFile(uintptr(copied), ln.Addr().String())
+		}
+	})
+	return f, cmp.Or(err, cerr)
 }
 
 // readyFD names the descriptor at which an instance tells the one before it that it serves.
@@ -134,7 +154,7 @@ func (s *service) startAgain() (pid int, err error) {
 		}
 	}()
 	for _, ln := range s.listeners() {
-		f, err := ln.(interface{ File() (*os.File, error) }).File()
+		f, err := descriptor(ln)
 		if err != nil {
 			return 0, err
 		}

@@ -149,6 +149,7 @@ func (s *service) run(ctx context.Context) error {
 				s.tell(systemd.Stopping)
 				return s.end(ctx, signals)
 			case s.handOver():
+				hide() // what is shown and proved is now for the other to do
 				return s.end(ctx, signals)
 			}
 		}

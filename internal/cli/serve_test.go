@@ -211,3 +211,33 @@ func TestReloadReadsAuthoritiesAgain(t *testing.T) {
 		t.Errorf("said %s", said)
 	}
 }
+
+// TestAHandOverThatFailsLeavesListenersAsTheyWere: they still stop when they are told, without a client that
+// comes. A program that is started with the descriptor of a listener must not make that one block.
+func TestAHandOverThatFailsLeavesListenersAsTheyWere(t *testing.T) {
+	r := startReloading(t, "a")
+	args := os.Args
+	defer func() { os.Args = args }()
+	os.Args = []string{filepath.Join(r.dir, "program")}
+	if err := os.WriteFile(os.Args[0], []byte("none"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if r.handOver() {
+		t.Fatal("handed over to nobody")
+	}
+	r.dial("a").lives()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.configure("a:max-connections = 5")
+		r.reload()
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		t.Error("the listener does not stop")
+		r.dial("a") // wakes it
+		<-done
+	}
+	r.dial("a").lives()
+}

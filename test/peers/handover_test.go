@@ -2,7 +2,9 @@ package peers
 
 import (
 	"bufio"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -133,6 +135,36 @@ func visits(t *testing.T, path string, stop <-chan struct{}) (n int) {
 		}
 		l.Close()
 		n++
+	}
+}
+
+// TestHandOverEndsTheBoard: while sessions of the one before go on, what is shown is of the one that serves.
+func TestHandOverEndsTheBoard(t *testing.T) {
+	t.Parallel()
+	dir, board := t.TempDir(), "127.0.0.1:"+freePort(t)
+	path := filepath.Join(dir, "s")
+	all := beginInstances(t, dir, "smtp+unix:"+path, "--state", dir, "--grace", "1m", "--metrics", board)
+	until(t, "listener", func() bool { _, err := os.Stat(path); return err == nil })
+	before, err := smtpGreeted("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all.next()
+	live := regexp.MustCompile(`(?m)^starttls_sessions_live.* (\d+)$`)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: limit}
+	for i := range 20 {
+		resp, err := client.Get("http://" + board + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if n := live.FindSubmatch(text); n == nil || string(n[1]) != "0" {
+			t.Fatalf("answer %d is of the instance before: %q", i, n)
+		}
+	}
+	if err := before.noop(); err != nil {
+		t.Error(err)
 	}
 }
 
