@@ -98,8 +98,24 @@ func TestALimitInTheMiddle(t *testing.T) {
 	if f := found["clear.offer"]; f.Verdict != finding.Good {
 		t.Errorf("%s: %s", f.Verdict, f.Evidence)
 	}
+	// TLS 1.3 alone was seen: that is not to say that there is no more.
+	if f := found["tls.versions"]; f.Verdict != finding.NotTestable || !strings.Contains(f.Evidence, "TLS 1.3; what else") {
+		t.Errorf("%s: %s", f.Verdict, f.Evidence)
+	}
 	if f := found["clear.login-before-tls"]; f.Verdict != finding.NotTestable || !strings.Contains(f.Evidence, "421") {
 		t.Errorf("%s: %s", f.Verdict, f.Evidence)
+	}
+}
+
+// TestSilenceIsNoRefusal: a server that does not answer old ClientHellos may speak old versions, or sit
+// behind somebody who drops them.
+func TestSilenceIsNoRefusal(t *testing.T) {
+	addr := beast{silent: true}.start(t)
+	found := checked(t, "imaps://"+addr, judgedBy(t, ""), func(c *Config) { c.Timeout = 300 * time.Millisecond })
+	for _, id := range []string{"tls.versions", "tls.suites"} {
+		if f := found[id]; f.Verdict != finding.NotTestable {
+			t.Errorf("%s: %s %s", id, f.Verdict, f.Evidence)
+		}
 	}
 }
 

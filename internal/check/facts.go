@@ -3,11 +3,13 @@ package check
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"starttls/internal/finding"
 	"starttls/internal/hello"
@@ -17,10 +19,11 @@ import (
 // standards judge them.
 type probing struct {
 	*visit
-	facts  []finding.Fact
-	chains map[string][][]byte // that were seen before TLS 1.3, by the kind of the leaf's key
-	err    error               // that ended it: the budget, or a server that puts us off
-	more   bool                // lists of suites and groups are not complete
+	facts   []finding.Fact
+	chains  map[string][][]byte // that were seen before TLS 1.3, by the kind of the leaf's key
+	err     error               // that ended it: the budget, or a server that puts us off
+	unknown map[string]error    // findings that are not known to their end, and why
+	more    bool                // lists of suites and groups are not complete
 }
 
 // fact notes one fact, once.
@@ -100,7 +103,7 @@ func (p *probing) ask(ctx context.Context, h *hello.Hello) (*hello.Reply, error)
 	case t.stage < goAhead:
 		return nil, errors.New(cause(t))
 	}
-	if _, refused := errors.AsType[hello.Alert](t.err); t.err != nil && !refused && reply == nil {
+	if hungUp(t.err) && reply == nil {
 		return nil, refusedWithoutWords{t.err}
 	}
 	if reply != nil {
@@ -108,6 +111,18 @@ func (p *probing) ask(ctx context.Context, h *hello.Hello) (*hello.Reply, error)
 		return reply, nil
 	}
 	return nil, t.err
+}
+
+// hungUp reports whether the server has ended the connection. Silence is not that: it may be anybody's.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// unless notes that a finding is not known to its end, unless err is a server that refuses.
+func (p *probing) unless(id string, err error) {
+	if _, refused := errors.AsType[hello.Alert](err); err != nil && !refused {
+		p.unknown[id] = err
+	}
 }
 
 // refusedWithoutWords is a server that hangs up on a ClientHello: some do in the place of an alert.
@@ -189,6 +204,7 @@ func (p *probing) oldVersions(ctx context.Context) {
 		h.Suites = suitesOf(everyClass)
 		reply, err := p.ask(ctx, &h)
 		if err != nil {
+			p.unless("tls.versions", err)
 			return
 		}
 		version = min(version, reply.Version)
@@ -221,6 +237,7 @@ func (p *probing) weakSuites(ctx context.Context) {
 	for len(h.Suites) > 0 {
 		reply, err := p.ask(ctx, &h)
 		if err != nil || !slices.Contains(h.Suites, reply.Suite) {
+			p.unless("tls.suites", err)
 			return
 		}
 		found := class(hello.SuiteName(reply.Suite))

@@ -14,7 +14,7 @@ func (v *visit) judgeTLS(ctx context.Context) {
 	if v.honest.state == nil {
 		return
 	}
-	p := &probing{visit: v, chains: map[string][][]byte{}}
+	p := &probing{visit: v, chains: map[string][][]byte{}, unknown: map[string]error{}}
 	state := v.honest.state
 	p.fact("version", hello.VersionName(state.Version))
 	p.fact("suite", hello.SuiteName(state.CipherSuite))
@@ -36,6 +36,12 @@ func (v *visit) judgeTLS(ctx context.Context) {
 	findings, standings := finding.Judge(p.facts, v.config.Standards)
 	v.service.Standards = standings
 	for _, f := range findings {
+		// What was seen to be bad is bad; what was seen to be good is not all there is.
+		if err := p.unknown[f.ID]; err != nil && !f.Verdict.Bad() {
+			judged := f.Judged
+			f = finding.New(f.ID, finding.NotTestable, f.Evidence+"; what else there is could not be asked: "+err.Error())
+			f.Judged = judged
+		}
 		v.keep(f)
 	}
 	v.settle("tls.sni", "tls.alpn", "tls.resumption", "tls.client-certificate")

@@ -29,6 +29,7 @@ import (
 // A beast is an IMAP server with TLS from the first byte, and some flaw in that.
 type beast struct {
 	config  func(*tls.Config)
+	silent  bool                    // says nothing to ClientHellos that were made by hand
 	canned  *flight                 // answers ClientHellos that were made by hand
 	leaf    func(*x509.Certificate) // changes its certificate
 	rsa     int                     // bits of an RSA key in the place of ECDSA
@@ -118,7 +119,7 @@ func (b beast) start(t *testing.T) string {
 }
 
 func (b beast) serve(conn net.Conn, config *tls.Config) {
-	if b.canned != nil {
+	if b.canned != nil || b.silent {
 		head := bufio.NewReader(conn)
 		size, err := head.Peek(5)
 		if err != nil {
@@ -126,6 +127,10 @@ func (b beast) serve(conn net.Conn, config *tls.Config) {
 		}
 		hello, err := head.Peek(5 + int(size[3])<<8 + int(size[4]))
 		if err != nil {
+			return
+		}
+		if compresses(hello) && b.silent {
+			io.Copy(io.Discard, conn)
 			return
 		}
 		if compresses(hello) {
