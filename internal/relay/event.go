@@ -19,8 +19,9 @@ type Alarm struct {
 	Domain string    `json:"domain"`
 	Host   string    `json:"host"`
 	Addr   string    `json:"addr"`
-	// Kind is "stripped", TLS is not offered; "broken", it does not come about; or "unverified", it is not
-	// with whom it must be.
+	// Kind is "stripped", TLS is not offered; "broken", it does not come about; "unverified", it is not with
+	// whom it must be; "unlisted", the host is not in the domain's MTA-STS policy; or "dnssec", what the DNS
+	// says cannot be proved and must be.
 	Kind   string        `json:"kind"`
 	Source policy.Source `json:"source"` // what proved it
 	Text   string        `json:"text"`
@@ -36,17 +37,21 @@ func (d *delivery) told(a *policy.Attempt, s policy.Session, v policy.Verdict, o
 	if !failed && !gone {
 		return
 	}
-	alarm := Alarm{
-		Time: time.Now(), ID: d.id, Domain: d.next, Host: a.Host, Addr: s.Addr.String(), Kind: kindOf(s.Err), Source: a.Source, Text: a.Why,
-	}
+	alarm := Alarm{Addr: s.Addr.String(), Kind: kindOf(s.Err), Source: a.Source, Text: a.Why}
 	if gone {
 		alarm.Source = policy.FromMemory
 	}
 	if v.Refusal != nil {
 		alarm.Text = v.Refusal.Text
 	}
+	d.alarm(a, alarm, v.Word)
+}
+
+// alarm tells of an alarm, in the log and elsewhere. word is the verdict on the session.
+func (d *delivery) alarm(a *policy.Attempt, alarm Alarm, word string) {
+	alarm.Time, alarm.ID, alarm.Domain, alarm.Host = time.Now(), d.id, d.next, a.Host
 	d.relay.Log.Warn("alarm", "kind", alarm.Kind, "id", d.id, "domain", d.next, "mx", a.Host, "addr", alarm.Addr,
-		"source", alarm.Source, "tls", v.Word, "text", alarm.Text)
+		"source", alarm.Source, "tls", word, "text", alarm.Text)
 	if d.relay.Alarm != nil {
 		d.relay.Alarm(alarm)
 	}

@@ -23,13 +23,13 @@ type walk struct {
 // good. It returns the session, or nil.
 func (w *walk) run(ctx context.Context) *hop {
 	if len(w.plan.Attempts) == 0 && w.plan.Refusal != nil {
-		w.passedOver(tlsrpt.Policy{Type: tlsrpt.NoPolicy, Domain: w.plan.Domain}, w.plan.Refusal)
+		w.passedOver(&policy.Attempt{Policy: tlsrpt.Policy{Type: tlsrpt.NoPolicy, Domain: w.plan.Domain}, Refusal: w.plan.Refusal})
 	}
 	var last *hop // said 4xx to every recipient
 	for i := range w.plan.Attempts {
 		a := &w.plan.Attempts[i]
 		if a.Refusal != nil {
-			w.passedOver(a.Policy, a.Refusal)
+			w.passedOver(a)
 			continue
 		}
 		for _, ip := range a.Addrs {
@@ -136,10 +136,18 @@ func (w *walk) refused(code int, enhanced, format string, args ...any) {
 }
 
 // passedOver notes what was refused without a session.
-func (w *walk) passedOver(p tlsrpt.Policy, r *policy.Refusal) {
-	w.refusals = append(w.refusals, r)
-	if r.Failure != nil {
-		w.tally([]tlsrpt.Outcome{{Policy: p, Failed: true, Failures: []tlsrpt.Failure{*r.Failure}}})
+func (w *walk) passedOver(a *policy.Attempt) {
+	w.refusals = append(w.refusals, a.Refusal)
+	f := a.Refusal.Failure
+	if f == nil {
+		return
+	}
+	w.tally([]tlsrpt.Outcome{{Policy: a.Policy, Failed: true, Failures: []tlsrpt.Failure{*f}}})
+	switch {
+	case f.Reason == tlsrpt.ReasonMXNotInPolicy:
+		w.alarm(a, Alarm{Kind: "unlisted", Source: a.Source, Text: a.Refusal.Text}, "!"+string(f.Type))
+	case f.Type == tlsrpt.DNSSECInvalid:
+		w.alarm(a, Alarm{Kind: "dnssec", Source: policy.FromDANE, Text: a.Refusal.Text}, "!"+string(f.Type))
 	}
 }
 
