@@ -99,16 +99,21 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 		if anyPort(r.listen) {
 			key = fmt.Sprintf("%s#%d", key, i) // two of them are two
 		}
-		routes[key] = &served{running: r, at: i, asked: []any{file.Routes[i], file.TLS, file.State, file.DNS, file.Store, authorities(file.Routes[i])}}
+		routes[key] = &served{running: r, at: i, asked: []any{file.Routes[i], file.TLS, file.State, file.DNS, file.Store, named(file, file.Routes[i])}}
 	}
 	return file, routes, nil
 }
 
-// authorities returns what stands in the files of those whom a route trusts: when it changes, the route has.
-func authorities(route config.Route) (texts [2]string) {
-	for i, file := range []string{route.CA, route.ClientCA} {
-		text, _ := os.ReadFile(file) // who needs it has told what is wrong
-		texts[i] = string(text)
+// named returns the files that a route rests on and what stands in them: when that changes, the route has.
+// Certificates are not among them, which are read again by themselves.
+func named(file *config.File, route config.Route) (texts []string) {
+	files := []string{route.CA, route.ClientCA}
+	if passesMail(route.Backend) {
+		files = append(files, file.Overrides, file.DNS.Anchors)
+	}
+	for _, name := range files {
+		text, _ := os.ReadFile(name) // who needs it has told what is wrong
+		texts = append(texts, name, string(text))
 	}
 	return texts
 }

@@ -241,3 +241,28 @@ func TestAHandOverThatFailsLeavesListenersAsTheyWere(t *testing.T) {
 	}
 	r.dial("a").lives()
 }
+
+// TestReloadReadsWhatMailIsHeldTo: a route that passes mail on has changed when the operator's demands have,
+// in the file that has them or by another file.
+func TestReloadReadsWhatMailIsHeldTo(t *testing.T) {
+	r := startReloading(t, "a")
+	demands := func(name, text string) {
+		t.Helper()
+		file := filepath.Join(r.dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.configure("a", "mx:backend = \"mx:\"")
+		r.text = fmt.Sprintf("overrides = %q\ndns.servers = [\"127.0.0.1:1\"]\n", file) + r.text
+		r.reload()
+	}
+	demands("1", "example.org may\n")
+	for i, text := range []string{"example.org secure\n", "example.org secure\n", "example.org dane-only\n"} {
+		before := r.said.String()
+		demands([]string{"1", "1", "2"}[i], text)
+		said, want := strings.TrimPrefix(r.said.String(), before), []string{"as_before=1", "as_before=2", "as_before=1"}[i]
+		if !strings.Contains(said, want) {
+			t.Errorf("%d: said %s, want %s", i, said, want)
+		}
+	}
+}
