@@ -18,6 +18,7 @@ import (
 	"starttls/internal/acme"
 	"starttls/internal/cert"
 	"starttls/internal/config"
+	"starttls/internal/gateway"
 	"starttls/resolver"
 )
 
@@ -31,7 +32,7 @@ type acmeTasks struct {
 	byHTTP    acme.HTTP01
 	byTLS     acme.TLSALPN01
 	listeners []net.Listener
-	serve     []func()
+	serve     []func(context.Context)
 }
 
 // newACME reads what the configuration wants, and sees to it that there is a file for each certificate.
@@ -188,22 +189,22 @@ func (t *acmeTasks) resolver() (string, error) {
 
 // listen opens where names are proved.
 func (t *acmeTasks) listen(sockets *handed) error {
-	open := func(address string, serve func(net.Listener)) error {
+	open := func(address string, serve func(context.Context, net.Listener)) error {
 		if address == "" || t.manager == nil {
 			return nil
 		}
 		ln, err := sockets.listen(address)
 		if err == nil {
 			t.listeners = append(t.listeners, ln)
-			t.serve = append(t.serve, func() { serve(ln) })
+			t.serve = append(t.serve, func(ctx context.Context) { serve(ctx, ln) })
 		}
 		return err
 	}
 	return errors.Join(
-		open(t.Port80, func(ln net.Listener) {
+		open(t.Port80, func(_ context.Context, ln net.Listener) {
 			(&http.Server{Handler: &t.byHTTP, ReadTimeout: proofTime, WriteTimeout: proofTime}).Serve(ln)
 		}),
-		open(t.Port443, func(ln net.Listener) { proveByTLS(tls.NewListener(ln, t.byTLS.Config())) }))
+		open(t.Port443, func(ctx context.Context, ln net.Listener) { proveByTLS(ctx, ln, t.byTLS.Config(), t.manager.Log) }))
 }
 
 // proofTime is how long one connection for a proof may last, and maxProofs how many there may be at once.
@@ -213,26 +214,23 @@ const (
 )
 
 // proveByTLS shakes hands with everybody who comes, and hangs up: the handshake is the proof.
-func proveByTLS(ln net.Listener) {
-	for places := make(chan struct{}, maxProofs); ; {
+func proveByTLS(ctx context.Context, ln net.Listener, config *tls.Config, log *slog.Logger) {
+	places := make(chan struct{}, maxProofs)
+	gateway.Accept(ctx, ln, log, func(conn net.Conn) {
 		places <- struct{}{}
-		conn, err := ln.Accept()
-		if err != nil {
-			return
-		}
 		conn.SetDeadline(time.Now().Add(proofTime))
 		go func() {
-			conn.(*tls.Conn).Handshake()
+			tls.Server(conn, config).Handshake()
 			conn.Close()
 			<-places
 		}()
-	}
+	})
 }
 
 // run keeps the certificates fresh until ctx ends.
 func (t *acmeTasks) run(ctx context.Context) {
 	for _, serve := range t.serve {
-		go serve()
+		go serve(ctx)
 	}
 	context.AfterFunc(ctx, func() {
 		for _, ln := range t.listeners {
