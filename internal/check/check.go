@@ -58,6 +58,9 @@ type Config struct {
 	// Nobody is an address at which nobody is, "192.0.2.1:25". If somebody answers there, findings about
 	// mail servers are about him. If empty, it is not looked for.
 	Nobody string
+	// Unfit returns why DNSSEC does not work here, if it does not: then bogus answers say nothing of a
+	// domain. It is called for each domain. If nil, DNSSEC works.
+	Unfit func(context.Context) error
 	// Account logs in where that is needed to look further. If nil, nobody logs in anywhere.
 	Account *Account
 	// Mail gathers what is known of mail domains. If nil, they cannot be checked.

@@ -29,6 +29,7 @@ type audit struct {
 	plan   *policy.Plan
 	visits map[netip.Addr]*visit
 	out    *finding.Result
+	unfit  error // why DNSSEC does not work here
 }
 
 // domain checks a mail domain.
@@ -39,6 +40,9 @@ func (c *Checker) domain(ctx context.Context, t Target, r *finding.Result) {
 		r.Findings = append(r.Findings, f)
 		c.tell(t, nil, f)
 	})
+	if c.config.Unfit != nil {
+		a.unfit = c.config.Unfit(ctx)
+	}
 	a.describe(evidence)
 	a.judgeMX(evidence)
 	a.judgeSTS(evidence)
@@ -75,7 +79,7 @@ func (a *audit) describe(e *policy.Evidence) {
 // judgeMX judges the DNS.
 func (a *audit) judgeMX(e *policy.Evidence) {
 	switch {
-	case forged(e.MXErr):
+	case a.forged(e.MXErr):
 		a.signed("strip.mx-forged", e.MXErr.Error())
 		a.say("mail.mx", finding.Insufficient, "%v", e.MXErr)
 	case e.MXErr != nil:
@@ -96,7 +100,7 @@ func (a *audit) judgeMX(e *policy.Evidence) {
 	for _, h := range e.Hosts {
 		switch {
 		case h.DANE.AddrErr != nil:
-			a.say("mail.dnssec", finding.Insufficient, "%v", h.DANE.AddrErr)
+			a.say("mail.dnssec", a.failed(), "%v", h.DANE.AddrErr)
 		case !h.DANE.Secure:
 			a.say("mail.dnssec", finding.Sufficient, "the addresses of %s are not signed", h.Name)
 		}
@@ -104,10 +108,18 @@ func (a *audit) judgeMX(e *policy.Evidence) {
 	a.say("mail.dnssec", finding.Good, "MX records and the addresses of all hosts are signed")
 }
 
-// forged reports whether an answer was bogus.
-func forged(err error) bool {
+// forged reports whether an answer was bogus, and not for want of DNSSEC here.
+func (a *audit) forged(err error) bool {
 	failed, ok := errors.AsType[*resolver.Error](err)
-	return ok && failed.Status == resolver.Bogus
+	return ok && failed.Status == resolver.Bogus && a.unfit == nil
+}
+
+// failed is the verdict of a lookup that has.
+func (a *audit) failed() finding.Verdict {
+	if a.unfit != nil {
+		return finding.NotTestable
+	}
+	return finding.Insufficient
 }
 
 // judgeSTS judges the record and the policy of MTA-STS.
@@ -159,7 +171,7 @@ func (a *audit) visitHost(ctx context.Context, t Target, at *policy.Attempt) {
 		if at.Refusal != nil {
 			why = at.Refusal.Text
 		}
-		a.say("mail.addresses", finding.Insufficient, "%s: %s", at.Host, why)
+		a.say("mail.addresses", a.failed(), "%s: %s", at.Host, why)
 	}
 	for _, addr := range at.Addrs {
 		if a.visits[addr] != nil {
@@ -213,7 +225,7 @@ func (a *audit) judgeHosts() {
 func (a *audit) judgeLookup(at *policy.Attempt, d dane.Result) {
 	switch {
 	case d.Outcome == dane.Failed:
-		a.say("mail.dane", finding.Insufficient, "%s: %s: %v", at.Host, d.Why, d.Err)
+		a.say("mail.dane", a.failed(), "%s: %s: %v", at.Host, d.Why, d.Err)
 	case d.Outcome == dane.Unusable:
 		a.say("mail.dane", finding.PhaseOut, "%s: no TLSA record is usable: %s", at.Host, d.Why)
 	case d.Outcome == dane.Absent:

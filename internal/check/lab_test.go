@@ -2,6 +2,7 @@ package check_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"testing"
@@ -170,6 +171,27 @@ func TestWhatIsReached(t *testing.T) {
 		r := audited(t, c, domain)
 		if r.Reached != want {
 			t.Errorf("%s: reached %v, %s: %+v", domain, r.Reached, r.Verdict, r.Findings)
+		}
+	}
+}
+
+// TestWithoutDNSSECNobodyIsAccused: where the resolver is not fit, a bogus answer is no forgery.
+func TestWithoutDNSSECNobodyIsAccused(t *testing.T) {
+	l := startLab(t)
+	v := &resolver.Validator{Servers: []string{l.Resolver().String()}, Anchors: l.Anchor(), Timeout: 3 * time.Second}
+	c := check.New(check.Config{
+		Depth: check.Quick, Dial: l.Dial, Roots: l.Roots(), Patience: -1, Mail: &policy.Gatherer{Resolver: v},
+		Unfit: func(context.Context) error { return errors.New("it does not pass on CD") },
+	})
+	for _, domain := range []string{"bogus.test", "bogus-host.test"} {
+		r := audited(t, c, domain)
+		for _, f := range r.All {
+			if f.Verdict == finding.Insufficient {
+				t.Errorf("%s: %s: %s", domain, f.ID, f.Evidence)
+			}
+		}
+		if r.Reached {
+			t.Errorf("%s: reached", domain)
 		}
 	}
 }

@@ -107,10 +107,10 @@ func (a *audit) judgeSender(s finding.Sender) {
 		a.say(id, finding.NotTestable, "no host could be tested")
 	case !s.Delivers && len(a.plan.Attempts) == 0 && !a.plan.Refusal.Temporary():
 		a.say(id, finding.NotApplicable, "%s", s.Reply)
-	case !s.Delivers && a.plan.Evidence.MXErr != nil && !forged(a.plan.Evidence.MXErr):
+	case !s.Delivers && a.plan.Evidence.MXErr != nil && !a.forged(a.plan.Evidence.MXErr):
 		a.say(id, finding.NotTestable, "%s", s.Reply)
 	case !s.Delivers:
-		a.say(id, finding.Insufficient, "nothing is delivered: %s", s.Reply)
+		a.say(id, a.failed(), "nothing is delivered: %s", s.Reply)
 	case !s.TLS:
 		a.say(id, finding.Insufficient, "mail goes to %s in the clear", s.Host)
 	case !s.Verified:

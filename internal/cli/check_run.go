@@ -39,6 +39,7 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err e
 		return err
 	}
 	defer e.close()
+	config.Unfit = unfit(e.names, std)
 	if config.Mail = e.gather; e.lab != nil {
 		config.Dial, config.Roots = e.lab.Dial, e.lab.Roots()
 	} else {
@@ -58,7 +59,7 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err e
 		out.live(s, found)
 	}
 	run := checkRun{
-		checker: check.New(config), names: e.names, std: std, out: out, progress: progress, others: others, here: f.here,
+		checker: check.New(config), std: std, out: out, progress: progress, others: others, here: f.here,
 		work: make(chan check.Target),
 	}
 	err = run.all(ctx, targets, f.jobs)
@@ -91,14 +92,12 @@ func (f *checkFlags) targets(std streams, args []string) (r io.ReadCloser, size 
 // A checkRun is one run over all targets.
 type checkRun struct {
 	checker  *check.Checker
-	names    names
 	std      streams
 	out      *checkOutput
 	progress *checkProgress
 	others   check.Vantage
 	here     string
 	work     chan check.Target
-	proved   sync.Once
 
 	mu  sync.Mutex
 	sum tally
@@ -155,9 +154,6 @@ func (r *checkRun) feed(ctx context.Context, targets io.Reader) error {
 
 // one checks one target and reports whether to go on.
 func (r *checkRun) one(ctx context.Context, t check.Target) bool {
-	if t.Domain != nil {
-		r.proved.Do(func() { r.prove(ctx) })
-	}
 	result, err := r.checker.Check(ctx, t)
 	if err != nil {
 		return false
@@ -176,10 +172,17 @@ func (r *checkRun) one(ctx context.Context, t check.Target) bool {
 	return r.err == nil
 }
 
-// prove finds out whether DNSSEC works here.
-func (r *checkRun) prove(ctx context.Context) {
-	if err := r.names.Check(ctx); err != nil && ctx.Err() == nil {
-		fmt.Fprintf(r.std.err, "starttls: the DNS is not fit, what needs DNSSEC cannot be told: %v\n", err)
+// unfit returns what finds out, once, whether DNSSEC works here, and tells it if it does not.
+func unfit(n names, std streams) func(context.Context) error {
+	var once sync.Once
+	var err error
+	return func(ctx context.Context) error {
+		once.Do(func() {
+			if err = n.Check(ctx); err != nil && ctx.Err() == nil {
+				fmt.Fprintf(std.err, "starttls: the DNS is not fit, what needs DNSSEC cannot be told: %v\n", err)
+			}
+		})
+		return err
 	}
 }
 

@@ -54,8 +54,8 @@ func (r *Result) Settle() {
 		if f.Verdict.Worse(r.Verdict) {
 			r.Verdict = f.Verdict
 		}
-		// A domain without hosts was reached if the DNS said so.
-		told := s == nil && f.ID == "mail.mx" && f.Verdict != NotTestable
+		// A domain without hosts was reached if the DNS said that it has none, or lied.
+		told := s == nil && f.ID == "mail.mx" && f.Verdict != NotTestable && f.Verdict != Good
 		r.Reached = r.Reached || told && len(r.Services) == 0
 	}
 	for _, s := range r.Services {
