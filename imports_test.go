@@ -65,6 +65,9 @@ var house = []struct {
 		"starttls/dialect": "they speak on their own, so that no mistake in a dialect meets itself",
 		"crypto/tls":       "they have no word for TLS",
 	}},
+	{"internal/pool", map[string]string{
+		"net": "what a server is, and how it is reached, is said by who has it", "starttls": "it knows no protocol",
+	}},
 	{"internal/gateway", map[string]string{
 		"starttls/internal/cert":   "it is given a tls.Config",
 		"starttls/internal/tryout": "a backend is dialled, whatever it is",

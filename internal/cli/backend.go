@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"time"
 
 	"starttls"
 	"starttls/internal/gateway"
@@ -53,7 +52,7 @@ func (a *assembly) behind(r *running, url string) (back gateway.Back, text strin
 	if e.Network == "tcp" && e.Host == "" {
 		return fail("%s: a backend has a host", url)
 	}
-	back.Name, back.Implicit = e.Host, e.Implicit
+	back.Name, back.Addr, back.Implicit = e.Host, e.String(), e.Implicit
 	switch word := e.Options.Get("tls"); {
 	case word != "":
 		if back.Level, err = starttls.ParseLevel(word); err != nil {
@@ -70,29 +69,8 @@ func (a *assembly) behind(r *running, url string) (back gateway.Back, text strin
 	case e.Implicit:
 		back.Level = starttls.Encrypt
 	}
-	switch word := e.Options.Get("dial"); word {
-	case "", "late", "early":
-		back.Early = word == "early"
-	default:
-		return fail("dial=%s: meant is early or late", word)
-	}
-	switch word := e.Options.Get("proxy"); word {
-	case "":
-	case "1", "2":
-		back.Proxy = int(word[0] - '0')
-	default:
-		return fail("proxy=%s: meant is 1 or 2, the version of the header", word)
-	}
-	switch word := e.Options.Get("client"); {
-	case word == "":
-	case r.Dialect.Tells == "":
-		return fail("client=%s: %s has no words for who a client is; proxy=2 may do", word, r.Dialect.Name)
-	case word != r.Dialect.Tells:
-		return fail("client=%s: meant is %s", word, r.Dialect.Tells)
-	case back.Proxy != 0:
-		return fail("client= and proxy= say the same: choose one")
-	default:
-		back.Tell = true
+	if err := reached(r, e, &back); err != nil {
+		return back, "", err
 	}
 	version, err := parseVersion(e.Options.Get("min-version"))
 	if err != nil {
@@ -107,9 +85,38 @@ func (a *assembly) behind(r *running, url string) (back gateway.Back, text strin
 	if back.Name == "" {
 		back.Name = r.Name
 	}
-	dialer := &net.Dialer{Timeout: 30 * time.Second}
+	dialer := &net.Dialer{Timeout: a.dialTime()}
 	back.Dial = func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, e.Network, e.Address) }
 	return back, e.String() + " (tls=" + back.Level.String() + ")", nil
+}
+
+// reached reads when a backend is dialled, and what it is told of the client.
+func reached(r *running, e starttls.Endpoint, back *gateway.Back) error {
+	switch word := e.Options.Get("dial"); word {
+	case "", "late", "early":
+		back.Early = word == "early"
+	default:
+		return fmt.Errorf("dial=%s: meant is early or late", word)
+	}
+	switch word := e.Options.Get("proxy"); word {
+	case "":
+	case "1", "2":
+		back.Proxy = int(word[0] - '0')
+	default:
+		return fmt.Errorf("proxy=%s: meant is 1 or 2, the version of the header", word)
+	}
+	switch word := e.Options.Get("client"); {
+	case word == "":
+	case r.Dialect.Tells == "":
+		return fmt.Errorf("client=%s: %s has no words for who a client is; proxy=2 may do", word, r.Dialect.Name)
+	case word != r.Dialect.Tells:
+		return fmt.Errorf("client=%s: meant is %s", word, r.Dialect.Tells)
+	case back.Proxy != 0:
+		return fmt.Errorf("client= and proxy= say the same: choose one")
+	default:
+		back.Tell = true
+	}
+	return nil
 }
 
 // tryout puts the built-in server behind.

@@ -66,6 +66,9 @@ func (b *board) view() status.View {
 	v := status.View{Name: hostname(), Version: version(), Started: b.started}
 	for _, r := range *b.routes.Load() {
 		shown := status.Route{Name: r.Name, Listen: r.listen.String(), Backend: r.back, Level: r.demands(), Live: r.server.Live()}
+		if shown.Backends = r.poolState(); shown.Backends != nil {
+			shown.Backend = ""
+		}
 		if r.certs != nil {
 			for _, c := range r.certs.Leaves() {
 				shown.Certificates = append(shown.Certificates, status.Certificate{Names: c.DNSNames, Until: c.NotAfter, TLSA: cert.TLSA(c), Self: r.self})
@@ -85,6 +88,7 @@ func (b *board) writeGauges(w io.Writer) {
 	}
 	for _, r := range b.view().Routes {
 		metrics.WriteGaugeUint64(w, fmt.Sprintf(`starttls_sessions_live{route=%q}`, r.Name), uint64(max(r.Live, 0)))
+		writePool(w, r)
 		for i, c := range r.Certificates {
 			metrics.WriteGaugeFloat64(w, fmt.Sprintf(`starttls_certificate_expiry_seconds{route=%q,certificate="%d"}`, r.Name, i), float64(c.Until.Unix()))
 		}

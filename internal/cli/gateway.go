@@ -20,6 +20,7 @@ type gatewayFlags struct {
 	check                bool
 	certs, keys          []string
 	backends             []string // NAME=URL
+	balance              string
 	allow                []string
 	alarm, collector     string
 	dns                  dnsFlags
@@ -38,7 +39,7 @@ type gatewayFlags struct {
 func newGateway(std streams) *cobra.Command {
 	var f gatewayFlags
 	cmd := &cobra.Command{
-		Use: "gateway {LISTEN [BACKEND] | --config FILE}",
+		Use: "gateway {LISTEN [BACKEND...] | --config FILE}",
 		// "verify" is a command of its own below this one.
 		TraverseChildren: true,
 		Short:            "TLS in front of, or behind, any of the protocols",
@@ -96,6 +97,10 @@ Both take mail from this machine, and from each --allow NETWORK. See docs/relay.
 --backend is for names that clients ask for by SNI, or in XMPP and MTQP in the clear.
 Where the server speaks first and is dialled at once, nobody could have named any.
 
+Several BACKENDs are servers that do the same. One that cannot be reached is passed over.
+Each is checked every ten seconds, through the upgrade and with its certificate; one that
+has failed three times is not dialled until it is well. See --balance.
+
 Without BACKEND a built-in try-out server answers. Without --cert a self-signed
 certificate is made and kept in the state folder.
 
@@ -116,11 +121,12 @@ end within --grace; a second one stops at once.`,
   starttls gateway 'smtp://127.0.0.1:2525?tls=none' 'mx:?tls=auto'
   starttls gateway 'smtp://127.0.0.1:2525?tls=none' mx: --lab
   starttls gateway smtp://192.0.2.1:2525 'submission://mail.example.org?auth=printer&secret=file:/etc/printer.secret' --allow 192.0.2.0/24
+  starttls gateway 'imap://:143' imap://10.0.0.1 imap://10.0.0.2 --balance least
   starttls gateway --config starttls.toml --check`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
-			case f.config == "" && (len(args) < 1 || len(args) > 2):
-				return fmt.Errorf("gateway takes LISTEN and, if you like, BACKEND; got %d arguments", len(args))
+			case f.config == "" && len(args) < 1:
+				return errors.New("gateway takes LISTEN and, if you like, BACKEND; got no arguments")
 			case f.config != "" && len(args) > 0:
 				return errors.New("gateway takes LISTEN or --config, not both")
 			case f.config == "" && f.check:
@@ -156,6 +162,7 @@ end within --grace; a second one stops at once.`,
 	fs.StringArrayVar(&f.certs, "cert", nil, "certificate chain, PEM `FILE`; again for more names, chosen by SNI")
 	fs.StringArrayVar(&f.keys, "key", nil, "its key, PEM `FILE` (default: in the --cert file)")
 	fs.StringArrayVar(&f.backends, "backend", nil, "`NAME=URL`: another backend, for clients that ask for NAME; again for more")
+	fs.StringVar(&f.balance, "balance", "", "which of several backends that are well: first, round-robin, least, the one with the fewest sessions (default first)")
 	fs.StringArrayVar(&f.allow, "allow", nil, "`NETWORK` that may hand mail in for mx:, besides this machine; again for more")
 	fs.StringVar(&f.alarm, "alarm", "", "tell of alarms of mx: at `URL`, or by command:COMMAND; JSON")
 	fs.StringVar(&f.collector, "tlsrpt-socket", "", "hand the sessions of mx: to the collector of a tlsrpt-reporter at the socket `PATH`")
@@ -213,12 +220,9 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 		return nil, err
 	}
 	route := config.Route{
-		Name: f.name, Listen: args[0], Certificates: certs, CA: f.ca, ClientCA: f.clientCA, MinVersion: f.minVersion,
+		Name: f.name, Listen: args[0], Backend: args[1:], Balance: f.balance, Certificates: certs, CA: f.ca, ClientCA: f.clientCA, MinVersion: f.minVersion,
 		Timeout: f.timeout.String(), Idle: f.idle.String(), MaxConns: f.maxConns, MaxPerAddr: f.maxPerAddr,
 		Backends: make(map[string]string), Allow: f.allow, Alarm: f.alarm, Collector: f.collector,
-	}
-	if len(args) == 2 {
-		route.Backend = args[1]
 	}
 	for _, pair := range f.backends {
 		name, url, ok := strings.Cut(pair, "=")

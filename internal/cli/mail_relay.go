@@ -46,7 +46,7 @@ func (a *assembly) relayed(r *running) (err error) {
 			return err
 		}
 	}
-	if strings.HasPrefix(a.Backend, backendMX) {
+	if strings.HasPrefix(a.servers[0], backendMX) {
 		err = a.exchangers(r, o)
 	} else {
 		err = a.smarthost(r, o)
@@ -66,7 +66,7 @@ func (a *assembly) admit(r *running) (err error) {
 	case r.outbound == nil:
 		return nil
 	case len(r.Front.Proxies) > 0 || r.Front.Detect > 0 || len(a.Backends) > 0:
-		return fmt.Errorf("proxy=, detect= and further backends are not for the backend %s", a.Backend)
+		return fmt.Errorf("proxy=, detect= and further backends are not for the backend %s", a.servers[0])
 	}
 	r.outbound.socket = a.Collector
 	if a.Alarm != "" {
@@ -86,14 +86,14 @@ func (a *assembly) admit(r *running) (err error) {
 
 // exchangers sends each message to the servers of its recipients' domains.
 func (a *assembly) exchangers(r *running, o *outbound) error {
-	rest, query, _ := strings.Cut(strings.TrimPrefix(a.Backend, backendMX), "?")
+	rest, query, _ := strings.Cut(strings.TrimPrefix(a.servers[0], backendMX), "?")
 	options, err := url.ParseQuery(query)
 	if err != nil || rest != "" {
-		return fmt.Errorf("%s: meant is mx:?tls=auto", a.Backend)
+		return fmt.Errorf("%s: meant is mx:?tls=auto", a.servers[0])
 	}
 	for key := range options {
 		if key != "tls" && key != "stripped" && key != "loopback" {
-			return fmt.Errorf("%s: unknown option %q; the options here are tls, stripped, loopback", a.Backend, key)
+			return fmt.Errorf("%s: unknown option %q; the options here are tls, stripped, loopback", a.servers[0], key)
 		}
 	}
 	level, err := starttls.ParseLevel(cmp.Or(options.Get("tls"), starttls.Auto.String()))
@@ -129,12 +129,12 @@ func (a *assembly) exchangers(r *running, o *outbound) error {
 
 // smarthost sends all messages to one server, and logs in there.
 func (a *assembly) smarthost(r *running, o *outbound) error {
-	e, err := starttls.ParseEndpoint(a.Backend, "tls", "match", "auth", "secret", "mech")
+	e, err := starttls.ParseEndpoint(a.servers[0], "tls", "match", "auth", "secret", "mech")
 	if err != nil {
 		return err
 	}
 	if e.Dialect != &dialect.SMTP || e.Network != "tcp" || e.Host == "" {
-		return fmt.Errorf("%s: a server to log in to is submission://HOST, submissions://HOST or smtp://HOST", a.Backend)
+		return fmt.Errorf("%s: a server to log in to is submission://HOST, submissions://HOST or smtp://HOST", a.servers[0])
 	}
 	demand := policy.Override{Level: starttls.Secure}
 	if e.Local() && !e.Implicit {

@@ -27,6 +27,7 @@ type running struct {
 	listen   starttls.Endpoint
 	back     string   // for people
 	others   []string // further backends, for people
+	servers  []string // of the pool, where they are
 	certs    *cert.Store
 	made     bool      // the self-signed certificate is new
 	self     bool      // the certificate is self-signed by us
@@ -72,13 +73,16 @@ type assembly struct {
 	std  streams
 	log  *slog.Logger
 	lab  *lab.Lab // what is behind mx:, nil for the world
+	// servers are the endpoints behind.
+	servers []string
 	// look says to look only: nothing is made on disk.
 	look bool
 }
 
-// wrong tells a mistake at a key of the route.
+// wrong tells a mistake at a key of the route, if it is not told already.
 func (a *assembly) wrong(key string, err error) error {
-	if _, isFailure := errors.AsType[failure](err); isFailure {
+	_, isFailure := errors.AsType[failure](err)
+	if _, told := errors.AsType[*config.Mistake](err); told || isFailure {
 		return err
 	}
 	return a.file.Errorf(a.key+"."+key, "%v", err)
@@ -125,13 +129,20 @@ func (a *assembly) assemble() (*running, error) {
 	if r.Idle, err = a.file.Duration(a.key+".idle", a.Idle, 0); err != nil {
 		return nil, err
 	}
+	if a.servers, err = a.Servers(); err != nil {
+		return nil, a.wrong("backend", err)
+	}
 	switch {
-	case a.Backend == "":
+	case len(a.servers) < 2 && (a.Balance != "" || a.Health != config.Health{}):
+		err = errors.New("balance and health are for several backends")
+	case len(a.servers) == 0:
 		err = a.tryout(r)
-	case passesMail(a.Backend):
+	case len(a.servers) > 1:
+		err = a.several(r)
+	case passesMail(a.servers[0]):
 		err = a.relayed(r)
 	default:
-		r.Back, r.back, err = a.behind(r, a.Backend)
+		r.Back, r.back, err = a.behind(r, a.servers[0])
 	}
 	if err != nil {
 		return nil, a.wrong("backend", err)

@@ -99,16 +99,16 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 		if anyPort(r.listen) {
 			key = fmt.Sprintf("%s#%d", key, i) // two of them are two
 		}
-		routes[key] = &served{running: r, at: i, asked: []any{file.Routes[i], file.TLS, file.State, file.DNS, file.Store, named(file, file.Routes[i])}}
+		routes[key] = &served{running: r, at: i, asked: []any{file.Routes[i], file.TLS, file.State, file.DNS, file.Store, named(file, file.Routes[i], r.outbound != nil)}}
 	}
 	return file, routes, nil
 }
 
 // named returns the files that a route rests on and what stands in them: when that changes, the route has.
-// Certificates are not among them, which are read again by themselves.
-func named(file *config.File, route config.Route) (texts []string) {
+// What mail is held to is among them for a route that passes it on. Certificates are not among them, which are read again by themselves.
+func named(file *config.File, route config.Route, mail bool) (texts []string) {
 	files := []string{route.CA, route.ClientCA}
-	if passesMail(route.Backend) {
+	if mail {
 		files = append(files, file.Overrides, file.DNS.Anchors)
 	}
 	for _, name := range files {

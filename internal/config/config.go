@@ -105,9 +105,14 @@ type Store struct {
 
 // A Route is one listener and what is behind it.
 type Route struct {
-	Name    string `toml:"name"`    // in logs and greetings. If empty, the host's name.
-	Listen  string `toml:"listen"`  // endpoint, see "starttls gateway --help"
-	Backend string `toml:"backend"` // endpoint. If empty, a built-in try-out server.
+	Name   string `toml:"name"`   // in logs and greetings. If empty, the host's name.
+	Listen string `toml:"listen"` // endpoint, see "starttls gateway --help"
+	// Backend is an endpoint, or a list of several that do the same: see [Route.Servers]. If empty, a built-in
+	// try-out server.
+	Backend any `toml:"backend"`
+	// Balance is how one of several backends is chosen: first, round-robin or least. If empty, first.
+	Balance string `toml:"balance"`
+	Health  Health `toml:"health"`
 	// Backends are for clients that ask for a host by name: endpoints by name.
 	Backends map[string]string `toml:"backends"`
 	// Certificates are for this listener alone. If there are none, those of [tls].

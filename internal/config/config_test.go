@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,6 +110,34 @@ func TestASingleRouteMayBeATable(t *testing.T) {
 	f, err := Read("f.toml", []byte("[route]\nlisten = \"imap://:143\""))
 	if err != nil || len(f.Routes) != 1 || f.Errorf("route[0].listen", "x").Error() != "f.toml:2:1: x" {
 		t.Errorf("got %+v, %v", f, err)
+	}
+}
+
+func TestBackendIsOneOrSeveral(t *testing.T) {
+	for value, want := range map[string][]string{
+		`"imap://a"`:                 {"imap://a"},
+		`'imap://a'`:                 {"imap://a"},
+		`""`:                         nil,
+		`["imap://a", "imap://b"]`:   {"imap://a", "imap://b"},
+		"[\n\"a\", # one\n\"b\",\n]": {"a", "b"},
+		`[]`:                         nil,
+	} {
+		f, err := Read("f.toml", []byte("[[route]]\nbackend = "+value+"\nbalance = \"least\""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := f.Routes[0].Servers(); err != nil || !slices.Equal(got, want) || f.Routes[0].Balance != "least" {
+			t.Errorf("%s: %q, %v", value, got, err)
+		}
+	}
+	for _, value := range []string{"7", "true", "[7]", `["a", ["b"]]`, "{ a = 1 }"} {
+		f, err := Read("f.toml", []byte("[[route]]\nbackend = "+value))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := f.Routes[0].Servers(); err == nil {
+			t.Errorf("%s: %q", value, got)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ type backLeg struct {
 	guard   dialect.Teller   // through which the client is heard, of a server that is told who it is
 	login   bool             // still to be upgraded, with the client's login
 	caps    *dialect.Message // what it answered to our own questions on the way to TLS
+	release func()           // of its place in the pool; nil if it has none
 	left    bool             // by us: its end is not the session's
 	err     error            // why its pump has ended; nil while it runs
 	pumped  chan struct{}    // closed when its pump has ended; nil before it began
@@ -68,7 +69,7 @@ func (s *session) connect(asked dialect.Message) error {
 		s.to = to
 	}
 	s.mu.Unlock()
-	back, greeting, err := s.openBack(name)
+	back, greeting, err := s.openAny(name)
 	s.mu.Lock()
 	if s.phase == inClear {
 		s.timer.Reset(left)
@@ -211,7 +212,7 @@ func (s *session) hearGreeting(b *backLeg) (*dialect.Message, error) {
 // approach gets the back leg to where the upgrade is asked for, with the login.
 func (s *session) approach(b *backLeg) (*dialect.Message, error) {
 	heard, err := b.Approach(s.route.Name)
-	if b.login = err == nil; !b.login && !s.mayGoOn(err) {
+	if b.login = err == nil; !b.login && !s.to.goesOn(err) {
 		return nil, err
 	}
 	b.heard(heard)
@@ -229,7 +230,7 @@ func (s *session) walk(ctx context.Context, b *backLeg) (*dialect.Message, error
 	}
 	heard, err := b.Walk(name)
 	b.heard(heard)
-	if s.mayGoOn(err) {
+	if s.to.goesOn(err) {
 		if s.route.Dialect.Fresh && heard.First() == nil {
 			return nil, errAnew // what we have said as a client cannot be taken back
 		}
@@ -247,10 +248,10 @@ func (s *session) walk(ctx context.Context, b *backLeg) (*dialect.Message, error
 	return &dialect.Message{Kind: dialect.Greeting, Name: s.to.Name}, nil
 }
 
-// mayGoOn reports whether the back leg can go on in the clear after err: the server has no TLS for us,
+// goesOn reports whether the back leg can go on in the clear after err: the server has no TLS for us,
 // has said so in its protocol, and the level is content with that.
-func (s *session) mayGoOn(err error) bool {
-	if s.to.Level != starttls.May {
+func (b *Back) goesOn(err error) bool {
+	if b.Level != starttls.May {
 		return false
 	}
 	refusal, ok := errors.AsType[*starttls.Error](err)
@@ -286,8 +287,19 @@ func (s *session) upgradeBack(login dialect.Message) error {
 // called with mu held.
 func (s *session) leaveBack() {
 	s.back.leave()
-	s.hungUp(s.back.raw)
+	s.parted(s.back)
+	if s.back.release != nil {
+		s.to = &s.route.Back // a server of the pool is chosen anew
+	}
 	s.back = nil
+}
+
+// parted forgets a back leg that is closed.
+func (s *session) parted(b *backLeg) {
+	s.hungUp(b.raw)
+	if b.release != nil {
+		b.release()
+	}
 }
 
 // backendError is a failure to get to the backend.

@@ -21,6 +21,7 @@ import (
 
 	"starttls"
 	"starttls/dialect"
+	"starttls/internal/pool"
 )
 
 // A Route says what one listener does.
@@ -33,6 +34,11 @@ type Route struct {
 	// own words (XMPP's "to") or else by SNI. The keys are the names, in lower case and without a dot at
 	// the end. A client whose backend is dialled before it could name a host gets Back: see [Route.Chooses].
 	Backs map[string]*Back
+	// Others are further servers that do the same as Back, and Pool has Back and them, in this order: which
+	// of them are well, and which one a client gets. One that cannot be reached is passed over for the next.
+	// They are as Back is in Early. If Pool is nil, there is Back alone.
+	Others []*Back
+	Pool   *pool.Pool
 
 	// Timeout bounds the whole way to TLS, or, where TLS is optional, to the first real work in the
 	// clear. If zero, one minute, and five where TLS is optional: servers give their clients that much
@@ -79,6 +85,7 @@ type Front struct {
 // Back is the leg towards the server.
 type Back struct {
 	Name     string // of the server, as configured: in the greeting that we make in its place
+	Addr     string // where it is, for the log
 	Level    starttls.Level
 	Implicit bool
 	TLS      *tls.Config // for verification, unless Level is None
@@ -142,6 +149,13 @@ func (r Route) withDefaults() Route {
 		backs[name] = &own
 	}
 	r.Backs = backs
+	others := make([]*Back, len(r.Others))
+	for i, back := range r.Others {
+		own := *back
+		own.TLS = ready(own.TLS, r.Dialect)
+		others[i] = &own
+	}
+	r.Others = others
 	return r
 }
 

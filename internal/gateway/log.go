@@ -34,6 +34,9 @@ func (s *session) log(err error) {
 		attrs = append(attrs, slog.String("client_cert", cut(name)))
 	}
 	if s.back != nil {
+		if s.route.Pool != nil {
+			attrs = append(attrs, slog.String("backend", s.to.Addr))
+		}
 		attrs = append(attrs, tlsAttrs("back_tls", s.back.secured)...)
 	}
 	attrs = append(attrs,

@@ -67,12 +67,22 @@ func (s *session) announce(conn net.Conn) error {
 	}
 	h := proxyproto.Header{}
 	h.Source, h.Destination = s.ends()
-	header := h.AppendV1(nil)
-	if s.to.Proxy == 2 {
-		h.ALPN, h.Authority, h.TLS = tlsHeader(s.secured)
-		header = h.AppendV2(nil)
+	h.ALPN, h.Authority, h.TLS = tlsHeader(s.secured)
+	return s.to.header(conn, h)
+}
+
+// header says a PROXY header to a server that wants one. The zero header is that of the gateway itself.
+func (b *Back) header(conn net.Conn, h proxyproto.Header) error {
+	var text []byte
+	switch b.Proxy {
+	case 0:
+		return nil
+	case 1:
+		text = h.AppendV1(nil)
+	default:
+		text = h.AppendV2(nil)
 	}
-	_, err := conn.Write(header)
+	_, err := conn.Write(text)
 	return err
 }
 
@@ -107,7 +117,7 @@ func portOf(a net.Addr) netip.AddrPort {
 func (s *session) dialAs(ctx context.Context) (net.Conn, error) {
 	conn, err := s.dial(ctx, s.to, s.conns.front)
 	if err != nil {
-		return nil, err
+		return nil, dialError{err}
 	}
 	if err := s.announce(conn); err != nil {
 		conn.Close()

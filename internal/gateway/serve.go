@@ -36,6 +36,9 @@ func New(r Route) *Gateway {
 // returns nil. Sessions live on: see [Gateway.Drain]. It returns an error when ln fails for good.
 func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	go g.runSweeper(ctx)
+	if g.route.Pool != nil {
+		go g.route.Pool.Run(ctx, g.probe)
+	}
 	return Accept(ctx, ln, g.route.Log.With("route", g.route.Name), g.accepted)
 }
 

@@ -117,7 +117,7 @@ func (s *session) run() {
 	s.broken() // whatever the server's pump waits for
 	if s.back != nil {
 		s.back.wait()
-		s.hungUp(s.back.raw)
+		s.parted(s.back)
 	}
 	if s.channels != nil {
 		s.channels.forget()

@@ -20,9 +20,17 @@ type View struct {
 // A Route is one line of the page.
 type Route struct {
 	Name, Listen, Backend string
-	Level                 string // what is demanded of clients
-	Live                  int    // sessions
+	Level                 string    // what is demanded of clients
+	Live                  int       // sessions
+	Backends              []Backend // in place of Backend, if there are several
 	Certificates          []Certificate
+}
+
+// A Backend is one of several that do the same.
+type Backend struct {
+	Addr string
+	Down string // why it is not used; empty if it is well
+	Live int    // sessions
 }
 
 // A Certificate is one that clients are shown.
