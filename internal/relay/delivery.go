@@ -144,15 +144,16 @@ func (d *delivery) run(ctx context.Context, in *intake) {
 	if len(taken) == 0 {
 		return
 	}
-	if d.await(ctx, in); in.hops >= maxHops {
+	switch known := d.await(ctx, in); {
+	case !known:
+		d.settle(taken, reply{}, context.Cause(ctx))
+		return
+	case in.hops >= maxHops:
 		d.settle(taken, answer(554, "5.4.6", "Too many hops: the mail loops (%s)", d.id), nil)
 		return
-	}
-	if d.hop.narrow(d.env) {
-		if in.beyondASCII { // RFC 6531 §3.5
-			d.settle(taken, answer(550, "5.6.9", "%s does not support SMTPUTF8, and the header needs it (%s)", d.hop, d.id), nil)
-			return
-		}
+	case d.hop.narrow(d.env) && in.beyondASCII: // RFC 6531 §3.5
+		d.settle(taken, answer(550, "5.6.9", "%s does not support SMTPUTF8, and the header needs it (%s)", d.hop, d.id), nil)
+		return
 	}
 	// A delivery that was given up lacks a piece, and its connection may not have been closed yet.
 	whole := func() bool { return d.committed.Load() && ctx.Err() == nil }
@@ -165,18 +166,20 @@ func (d *delivery) run(ctx context.Context, in *intake) {
 	d.settle(taken, r, err)
 }
 
-// await waits for the header, or the end of the delivery.
-func (d *delivery) await(ctx context.Context, in *intake) {
+// await waits for the header, or the end of the delivery. It reports whether the header is known: without that,
+// nothing of it may be read.
+func (d *delivery) await(ctx context.Context, in *intake) (known bool) {
 	select {
 	case <-in.header:
+		return true
 	case <-ctx.Done():
+		return false
 	}
 }
 
 // relax waits for the header and tries once more if the message does without TLS.
 func (d *delivery) relax(ctx context.Context, in *intake) {
-	d.await(ctx, in)
-	if d.message.TLSOptional = in.tlsOptional; d.message.TLSOptional {
+	if d.message.TLSOptional = d.await(ctx, in) && in.tlsOptional; d.message.TLSOptional {
 		d.open(ctx)
 	} else {
 		d.log(d.rcpts, *d.no)

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -134,5 +135,29 @@ func TestNoHoleInAMessage(t *testing.T) {
 	ours.Close()
 	if all := <-heard; strings.HasSuffix(all, "\r\n.\r\n") || rcpt.reply.ok() {
 		t.Errorf("%d of %d bytes are a message, told %s", len(all), in.size, rcpt.reply)
+	}
+}
+
+// TestAbandonedBeforeItsHeaderEnds: a delivery that ends while the header comes reads nothing of it. This is for
+// the race detector.
+func TestAbandonedBeforeItsHeaderEnds(t *testing.T) {
+	for range 50 {
+		r := New(Config{Dialect: &dialect.SMTP})
+		ours, theirs := net.Pipe()
+		h := &hop{relay: r, attempt: &policy.Attempt{Host: "mx"}}
+		h.on(ours)
+		rcpt := &recipient{addr: "x@example.org", reply: rcptTaken}
+		d := r.newDelivery("example.org", &envelope{})
+		d.hop, d.rcpts = h, []*recipient{rcpt}
+		in := newIntake(d.env, []*delivery{d}, &r.Config)
+		d.start(t.Context(), in)
+		runtime.Gosched()
+		d.cancel(errStalled)
+		in.write([]byte("Received: here\r\n\r\n"))
+		in.end(false)
+		if <-d.done; rcpt.reply.ok() {
+			t.Fatalf("told %s", rcpt.reply)
+		}
+		theirs.Close()
 	}
 }
