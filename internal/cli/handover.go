@@ -110,8 +110,9 @@ func descriptor(ln net.Listener) (f *os.File, err error) {
 // readyFD names the descriptor at which an instance tells the one before it that it serves.
 const readyFD = "STARTTLS_READY_FD"
 
-// maxStart is how long a new instance may take to serve.
-const maxStart = time.Minute
+// maxStart is how long a new instance may take to serve. The watchdog, which heard from this one up to half its
+// time ago, hears nothing meanwhile: with WatchdogSec=60 there are 30 seconds left.
+const maxStart = 20 * time.Second
 
 // handOver starts a new instance of the program, as it is on disk now, on the same sockets, and reports
 // whether it serves. If it does not, this one goes on.

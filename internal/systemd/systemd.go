@@ -88,9 +88,6 @@ const (
 // MainPID returns the state that says which process the service is from now on.
 func MainPID(pid int) string { return "MAINPID=" + strconv.Itoa(pid) }
 
-// Status returns the state that shows a line in "systemctl status".
-func Status(line string) string { return "STATUS=" + strings.ReplaceAll(line, "\n", " ") }
-
 // Notify tells the manager of states. It does nothing if there is no manager that wants to know.
 func Notify(states ...string) error {
 	name := os.Getenv("NOTIFY_SOCKET")

@@ -107,12 +107,12 @@ func TestNotify(t *testing.T) {
 	}
 	defer conn.Close()
 	t.Setenv("NOTIFY_SOCKET", name)
-	if err := Notify(Ready, Status("serving\n3 routes")); err != nil {
+	if err := Notify(Ready, MainPID(7)); err != nil {
 		t.Fatal(err)
 	}
 	buf := make([]byte, 128)
 	n, err := conn.Read(buf)
-	if want := "READY=1\nSTATUS=serving 3 routes"; err != nil || string(buf[:n]) != want {
+	if want := "READY=1\nMAINPID=7"; err != nil || string(buf[:n]) != want {
 		t.Errorf("got %q, %v", buf[:n], err)
 	}
 	t.Setenv("NOTIFY_SOCKET", name+"-gone")
