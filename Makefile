@@ -3,9 +3,10 @@
 GO      ?= go
 RUN     := 127.0.0.1:2525
 FUZZ    ?= 60s
+TARGETS ?= 1000000
 MESSAGES ?= 10000
 
-.PHONY: run test check fuzz soak bench build peers package try-package clean
+.PHONY: run test check fuzz soak bench compare scan build peers package try-package clean
 
 ## build: the program, in bin/starttls
 build:
@@ -51,6 +52,15 @@ soak: peers
 ## bench: the gateway beside stunnel and nginx, policy serve beside postfix-mta-sts-resolver, as tables
 bench: peers build
 	$(GO) run ./test/bench
+	$(GO) run ./test/scan
+
+## compare: starttls check beside testssl.sh and nmap: what each finds, how long it takes, how many connections
+compare: peers
+	$(GO) run ./test/bench -only checkers
+
+## scan: TARGETS (a million) scanned, killed in the middle, resumed; 8 kB of disk for each
+scan:
+	$(GO) run ./test/scan -targets $(TARGETS) -limit 2h
 
 ## package: a Debian package in dist/, with manual pages, completions, units and a sample
 package:
