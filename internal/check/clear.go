@@ -351,14 +351,18 @@ func early(v *visit) (edit, bool) {
 	h.Suites = append(hello.Suites(hello.TLS13, hello.Any), suitesOf(everyClass)...)
 	text, err := h.Marshal()
 	return edit{glue: text, bare: func(conn net.Conn) error {
-		conn.SetReadDeadline(time.Now().Add(min(v.config.Timeout/2, earlyPatience)))
+		conn.SetReadDeadline(time.Now().Add(v.earlyPatience()))
 		_, err := hello.Read(conn)
 		return err
 	}}, err == nil && v.honest.stage >= secured && d.Script.Acknowledged() && d.Carrier == nil
 }
 
-// earlyPatience is how long a server has at most to answer a ClientHello that came early.
-const earlyPatience = 3 * time.Second
+// earlyPatience is how long a server has to answer a ClientHello that came early: several times what its
+// whole honest session took, and half a second at least.
+func (v *visit) earlyPatience() time.Duration {
+	const times, least, most = 4, 500 * time.Millisecond, 3 * time.Second
+	return min(v.config.Timeout/2, most, max(least, times*v.honest.times[tHandshake]))
+}
 
 func judgeEarly(v *visit, t *talk) {
 	const id = "clear.early-hello"

@@ -9,6 +9,7 @@ import (
 
 // SendmailOptions are the choices for StartSendmail.
 type SendmailOptions struct {
+	Cert     Pair     // if zero, the PKI's server certificate
 	Hostname string   // if empty, mx.example.test
 	CAFile   string   // whom it trusts as a client; if empty, the test authority
 	Resolver string   // address of the resolver that it asks, at port 53
@@ -17,7 +18,8 @@ type SendmailOptions struct {
 
 // Sendmail is a running mail server that sends on all that it gets.
 type Sendmail struct {
-	Plain string // no TLS known
+	Plain    string // no TLS known
+	StartTLS string // STARTTLS offered
 
 	queue string
 }
@@ -48,7 +50,7 @@ func StartSendmail(t T, o SendmailOptions) *Sendmail {
 	program := needUnpacked(t, "sendmail-mta", "sendmail/usr/libexec/sendmail/sendmail")
 	in := begin(t, "sendmail", program, "m4", "unshare")
 	needMounts(t, "sendmail")
-	addr := in.addrs(1)[0]
+	a := in.addrs(2)
 	if o.Hostname == "" {
 		o.Hostname = "mx.example.test"
 	}
@@ -58,7 +60,7 @@ func StartSendmail(t T, o SendmailOptions) *Sendmail {
 	in.mkdir("queue", 0o700, account{})
 	in.write("status")
 	cf := strings.TrimSuffix(program, "usr/libexec/sendmail/sendmail") + "usr/share/sendmail/cf/"
-	mc := in.write("sendmail.mc", append(sendmailConf(in, o, cf, addr), o.Config...)...)
+	mc := in.write("sendmail.mc", append(sendmailConf(in, o, cf, a), o.Config...)...)
 	m4 := in.command("m4", "-D_CF_DIR_="+cf, mc)
 	text, err := m4.Output()
 	in.fatal(err)
@@ -68,11 +70,16 @@ func StartSendmail(t T, o SendmailOptions) *Sendmail {
 
 	const script = `hostname "$0" && mount --bind "$1" /etc/hosts && mount --bind "$2" /etc/resolv.conf && shift 2 && exec "$@"`
 	in.start(in.command("unshare", "-m", "-u", "sh", "-c", script, o.Hostname, hosts, resolv,
-		program, "-C", conf, "-L", "sm-private", "-bD", "-q1h"), syscall.SIGTERM, addr)
-	return &Sendmail{addr, in.path("queue")}
+		program, "-C", conf, "-L", "sm-private", "-bD", "-q1h"), syscall.SIGTERM, a...)
+	return &Sendmail{a[0], a[1], in.path("queue")}
 }
 
-func sendmailConf(in *instance, o SendmailOptions, cf, addr string) []string {
+func sendmailConf(in *instance, o SendmailOptions, cf string, a []string) []string {
+	in.t.Helper()
+	cert := o.Cert.or(in.t)
+	key, err := os.ReadFile(cert.KeyFile)
+	in.fatal(err)
+	in.fatal(os.WriteFile(in.path("key.pem"), key, 0o600)) // it reads none that others may read
 	define := func(name, value string) string { return "define(`" + name + "',`" + value + "')dnl" }
 	return []string{
 		"divert(0)dnl",
@@ -92,12 +99,15 @@ func sendmailConf(in *instance, o SendmailOptions, cf, addr string) []string {
 		define("confBIND_OPTS", ""),
 		define("confCACERT", o.CAFile),
 		define("confCACERT_PATH", in.dir),
+		define("confSERVER_CERT", cert.CertFile),
+		define("confSERVER_KEY", in.path("key.pem")),
 		"FEATURE(`nocanonify')dnl",
 		"FEATURE(`accept_unresolvable_domains')dnl",
 		"FEATURE(`accept_unqualified_senders')dnl",
 		"FEATURE(`promiscuous_relay')dnl",
 		"FEATURE(`no_default_msa')dnl",
-		"DAEMON_OPTIONS(`Family=inet, Addr=127.0.0.1, Port=" + port(addr) + ", Name=MTA, M=S')dnl",
+		"DAEMON_OPTIONS(`Family=inet, Addr=127.0.0.1, Port=" + port(a[0]) + ", Name=MTA, M=S')dnl",
+		"DAEMON_OPTIONS(`Family=inet, Addr=127.0.0.1, Port=" + port(a[1]) + ", Name=TLS')dnl",
 		"MAILER(`smtp')dnl",
 		"MAILER(`local')dnl",
 	}
