@@ -188,6 +188,7 @@ var passing = []struct {
 	{regexp.MustCompile(`id='[^']*'`), "id='ID'"},
 	{regexp.MustCompile(`(xmpp .*\n(?s:.*)clear.capabilities-differ: )[^\n]*`), "${1}FEATURES"}, // Prosody's are in no order
 	{regexp.MustCompile(`\\r\\n500 OOPS: priv_sock_get_cmd`), ""},                               // vsftpd's child, if it has the time
+	{regexp.MustCompile(`(does not go ahead: the upgrade is refused): .*`), "$1"},               // slapd's threads answer in any order
 	{regexp.MustCompile(`(the server lists) [A-Z0-9-]+(, [A-Z0-9-]+)*`), "$1 MECHANISMS"},
 }
 
