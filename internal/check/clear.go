@@ -298,6 +298,10 @@ var noticed = regexp.MustCompile(`(?i)received unencrypted data after`)
 // judgeBehind reads what was said in the clear where TLS must follow: an answer to what was sent behind the
 // upgrade, or that the handshake has failed on it, which some servers say in the clear before they hang up.
 func (v *visit) judgeBehind(id string, words []byte) {
+	if len(words) > 0 && words[0] == recordAlert {
+		v.say(id, finding.Good, "the handshake fails on what stands behind the upgrade, before it is begun")
+		return
+	}
 	s := v.endpoint.Dialect.Speak(dialect.Client, false)
 	s.Read(v.honest.heard.Greeting.Raw)
 	for _, kind := range []dialect.Kind{dialect.Ask, dialect.Hello} {
@@ -318,6 +322,9 @@ func (v *visit) judgeBehind(id string, words []byte) {
 		words = words[n:]
 	}
 }
+
+// recordAlert is the first byte of a TLS alert (RFC 8446 §5.1).
+const recordAlert = 0x15
 
 // refused reports whether an answer is a refusal.
 func refused(answer []dialect.Message) bool {
@@ -358,9 +365,9 @@ func early(v *visit) (edit, bool) {
 }
 
 // earlyPatience is how long a server has to answer a ClientHello that came early: several times what its
-// whole honest session took, and half a second at least.
+// whole honest session took, and a second at least.
 func (v *visit) earlyPatience() time.Duration {
-	const times, least, most = 4, 500 * time.Millisecond, 3 * time.Second
+	const times, least, most = 4, time.Second, 3 * time.Second
 	return min(v.config.Timeout/2, most, max(least, times*v.honest.times[tHandshake]))
 }
 

@@ -35,7 +35,7 @@ var (
 	old        = flaw{"TLS 1.0", "tls.versions", "TLS 1      offered", "TLSv1.0"}
 	expired    = flaw{"certificate expired", "cert.dates", "expired", ""}
 	noTLS      = flaw{"no TLS", "clear.offer", "", ""}
-	anonymous  = flaw{"anonymous suites", "_anon_", "aNULL", "_anon_"}
+	anonymous  = flaw{"anonymous suites", "_anon_", "Anonymous NULL", "_anon_"}
 )
 
 var victims = []victim{

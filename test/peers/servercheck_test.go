@@ -187,8 +187,11 @@ var passing = []struct {
 	{regexp.MustCompile(`\[\d+\]`), "[PID]"},
 	{regexp.MustCompile(`id='[^']*'`), "id='ID'"},
 	{regexp.MustCompile(`(xmpp .*\n(?s:.*)clear.capabilities-differ: )[^\n]*`), "${1}FEATURES"}, // Prosody's are in no order
-	{regexp.MustCompile(`\\r\\n500 OOPS: priv_sock_get_cmd`), ""},                               // vsftpd's child, if it has the time
+	{regexp.MustCompile(`\\r\\n500 OOPS: [a-z_]*`), ""},                                         // vsftpd's child, if it has the time
 	{regexp.MustCompile(`(does not go ahead: the upgrade is refused): .*`), "$1"},               // slapd's threads answer in any order
+	{regexp.MustCompile(`TLS failed: .*(reset by peer|EOF)`), "TLS failed: END"},
+	{regexp.MustCompile(`(good|sufficient) +(tls.resumption): (by ticket|the session is not resumed)`), "RESUMED?      $2"}, // sendmail does now and then
+	{regexp.MustCompile(`: (TLS follows the go-ahead|the handshake fails on what stands behind the upgrade, before it is begun)`), ": TLS"},
 	{regexp.MustCompile(`(the server lists) [A-Z0-9-]+(, [A-Z0-9-]+)*`), "$1 MECHANISMS"},
 }
 
