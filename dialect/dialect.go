@@ -109,7 +109,10 @@ type Message struct {
 	Text  string   // of a No: the peer's words, of whatever length and content it liked
 	Offer Offer    // of Greeting and Caps
 	Mechs []string // of Greeting and Caps: SASL mechanisms, where the protocol lists them here
-	Login []byte   // of our own Upgrade, for a dialect with LoginFirst: the Raw of the login that will follow
+	// For is, of a client's first work in a dialect with Addressed, what it is for: "database:shop",
+	// "user:joe".
+	For   []string
+	Login []byte // of our own Upgrade, for a dialect with LoginFirst: the Raw of the login that will follow
 
 	edit edit
 }
@@ -264,6 +267,9 @@ type Dialect struct {
 	// Named says that the Name of a Hello or an Upgrade is the host that the client asks for, so that a
 	// certificate may be chosen by it. An EHLO name is none: it is who asks.
 	Named bool
+	// Addressed are the words with which the client's first work says what it is for (Message.For), the more
+	// telling one first, so that a gateway may choose a server by it.
+	Addressed []string
 	// Silent says that TLS begins without a request: a ClientHello in the place of a message is one.
 	Silent bool
 	// Again says that the upgrade is a request of its own and answered inside TLS: there it is heard

@@ -18,6 +18,7 @@ var Postgres = Dialect{
 	EndPoint:   true,
 	ALPN:       []string{"postgresql"},
 	DirectALPN: true,
+	Addressed:  []string{"database", "user"},
 	Work:       "\x00\x00\x00\x15\x00\x03\x00\x00user\x00verify\x00\x00",
 	Tried:      []string{"PostgreSQL and psql 15", "OpenSSL 3.0", "GnuTLS 3.7.9"},
 	Limit:      64 << 10,
@@ -86,7 +87,24 @@ func (p *postgres) request(buf []byte) (Message, int, error) {
 	if len(buf) < int(size) {
 		return Message{}, 0, nil
 	}
-	return p.opened(code), int(size), nil
+	m := p.opened(code)
+	if code>>16 == 3 {
+		m.For = pgFor(buf[8:size])
+	}
+	return m, int(size), nil
+}
+
+// pgFor reads the parameters of a StartupMessage. Without a database that of the user's name is meant.
+func pgFor(parameters []byte) []string {
+	words := strings.Split(string(parameters), "\x00")
+	said := map[string]string{}
+	for i := 0; i+1 < len(words) && words[i] != ""; i += 2 {
+		said[words[i]] = words[i+1] // the last one counts, as for the server
+	}
+	if said["database"] == "" {
+		said["database"] = said["user"]
+	}
+	return []string{"database:" + said["database"], "user:" + said["user"]}
 }
 
 func pgStartupSize(size, code uint32) error {

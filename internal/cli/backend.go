@@ -18,11 +18,17 @@ func (a *assembly) others(r *running) error {
 	r.Backs = make(map[string]*gateway.Back)
 	for _, name := range slices.Sorted(maps.Keys(a.Backends)) {
 		host := strings.ToLower(strings.TrimSuffix(name, "."))
+		word, _, byWork := strings.Cut(name, ":")
+		if byWork {
+			host = name
+		}
 		back, text, err := a.behind(r, a.Backends[name])
 		switch {
+		case byWork && !slices.Contains(r.Dialect.Addressed, word):
+			err = fmt.Errorf("%s has no word for that; meant is %s", r.Dialect.Name, strings.Join(append([]string{"a host"}, r.Dialect.Addressed...), ", or "))
 		case r.Backs[host] != nil:
 			err = fmt.Errorf("%s has one already", host)
-		case !r.Chooses():
+		case !byWork && !r.Chooses():
 			err = fmt.Errorf("on %s the server is dialled before a client can name any", r.listen)
 		}
 		if err != nil {

@@ -94,7 +94,8 @@ BACKEND submission://HOST?auth=USER is a server that we log in to ourselves.
   mech=xoauth2  (default: the best for passwords that is offered)
 Both take mail from this machine, and from each --allow NETWORK. See docs/relay.md.
 
---backend is for names that clients ask for by SNI, or in XMPP and MTQP in the clear.
+--backend is for names that clients ask for by SNI, or in XMPP and MTQP in the clear; with
+PostgreSQL also for database:NAME and user:NAME, which clients say when they log in.
 Where the server speaks first and is dialled at once, nobody could have named any.
 
 Several BACKENDs are servers that do the same. One that cannot be reached is passed over.
@@ -226,7 +227,7 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 	}
 	for _, pair := range f.backends {
 		name, url, ok := strings.Cut(pair, "=")
-		if !ok || name == "" || strings.ContainsAny(name, ":/") {
+		if !ok || name == "" || strings.Contains(name, "/") {
 			return nil, fmt.Errorf("--backend %s: meant is NAME=URL", pair)
 		}
 		if route.Backends[name] != "" {

@@ -65,8 +65,11 @@ func (s *session) connect(asked dialect.Message) error {
 	left := s.timeLeft()
 	s.timer.Stop()
 	name := s.askedFor()
-	if to := s.route.Backs[name]; to != nil {
-		s.to = to
+	for _, by := range append(slices.Clip(asked.For), name) {
+		if to := s.route.Backs[by]; to != nil {
+			s.to = to
+			break
+		}
 	}
 	s.mu.Unlock()
 	back, greeting, err := s.openAny(name)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	"starttls"
@@ -24,6 +25,38 @@ func stream(to string) string {
 	return "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='" + to + "' version='1.0'>"
 }
 
+// startup is a StartupMessage of PostgreSQL.
+func startup(parameters ...string) string {
+	body := "\x00\x03\x00\x00" + strings.Join(parameters, "\x00") + "\x00\x00"
+	return "\x00\x00\x00" + string(rune(4+len(body))) + body
+}
+
+// TestGSSENCRequestWaitsForTheChoice: it would be for a server that is not known yet, at every level.
+func TestGSSENCRequestWaitsForTheChoice(t *testing.T) {
+	dialled := make(chan string, 10)
+	back := func(which string) *gateway.Back {
+		return &gateway.Back{Name: which, Dial: func(context.Context) (net.Conn, error) {
+			dialled <- which
+			return nil, errors.New("nobody is there")
+		}}
+	}
+	g := start(t, only("postgres"), func(r *gateway.Route) {
+		r.Back, r.Backs = *back("usual"), map[string]*gateway.Back{"database:shop": back("other")}
+	})
+	conn, err := net.Dial("tcp", g.addr)
+	must(t, err)
+	defer conn.Close()
+	io.WriteString(conn, "\x00\x00\x00\x08\x04\xd2\x16\x30")
+	answer := make([]byte, 1)
+	if _, err := io.ReadFull(conn, answer); err != nil || answer[0] != 'N' {
+		t.Fatalf("%q, %v", answer, err)
+	}
+	io.WriteString(conn, startup("user", "x", "database", "shop"))
+	if which := <-dialled; which != "other" {
+		t.Errorf("%s was dialled", which)
+	}
+}
+
 // chosen returns which backend is dialled for a client, and for which name.
 func chosen(d *dialect.Dialect, front gateway.Front, client asks) (string, error) {
 	dialled := make(chan string, 10)
@@ -37,7 +70,7 @@ func chosen(d *dialect.Dialect, front gateway.Front, client asks) (string, error
 	front.TLS = serverTLS()
 	other := back("other")
 	g := gateway.New(gateway.Route{Name: "test", Dialect: d, Front: front, Back: back("usual"),
-		Backs: map[string]*gateway.Back{"b.example.test": &other}})
+		Backs: map[string]*gateway.Back{"b.example.test": &other, "database:shop": &other, "user:Joe": &other}})
 	door, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
@@ -85,6 +118,12 @@ func TestTheBackendIsChosenByName(t *testing.T) {
 		"SNI, implicit":             {&dialect.IMAP, implicit, asks{scheme: "imaps", sni: "b.example.test"}, "other for b.example.test true"},
 		"SNI that nobody has":       {&dialect.IMAP, implicit, asks{scheme: "imaps", sni: "c.example.test"}, "usual for c.example.test true"},
 		"the client speaks first":   {&dialect.LDAP, may, asks{scheme: "ldap", sni: "b.example.test", opening: "\x30\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\x00\x80\x00"}, "other for b.example.test true"},
+		"database, in TLS":          {&dialect.Postgres, encrypt, asks{scheme: "postgres", sni: "a.example.test", opening: startup("user", "x", "database", "shop")}, "other for a.example.test true"},
+		"database, in the clear":    {&dialect.Postgres, may, asks{opening: startup("database", "shop", "user", "x")}, "other for  false"},
+		"database that nobody has":  {&dialect.Postgres, may, asks{opening: startup("user", "x", "database", "Shop")}, "usual for  false"},
+		"database of the user":      {&dialect.Postgres, may, asks{opening: startup("user", "shop")}, "other for  false"},
+		"database said twice":       {&dialect.Postgres, may, asks{opening: startup("user", "x", "database", "shop", "database", "y")}, "usual for  false"},
+		"user":                      {&dialect.Postgres, may, asks{opening: startup("user", "Joe", "database", "y")}, "other for  false"},
 		"not yet named":             {&dialect.IMAP, may, asks{}, "usual for  false"},
 		"its own words":             {&dialect.XMPP, may, asks{opening: stream("b.Example.test.")}, "other for b.example.test false"},
 		"its own words before SNI":  {&dialect.XMPP, implicit, asks{scheme: "xmpps", sni: "a.example.test", opening: stream("b.example.test")}, "other for b.example.test true"},

@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"time"
 
 	"starttls"
@@ -32,7 +33,8 @@ type Route struct {
 	Back    Back
 	// Backs are the backends of clients that ask for a host by name, in place of Back: in the protocol's
 	// own words (XMPP's "to") or else by SNI. The keys are the names, in lower case and without a dot at
-	// the end. A client whose backend is dialled before it could name a host gets Back: see [Route.Chooses].
+	// the end; or, in a dialect with Addressed, what the client's first work is for, as in
+	// [dialect.Message].For, which goes before a host. A client whose backend is dialled before it could name a host gets Back: see [Route.Chooses].
 	Backs map[string]*Back
 	// Others are further servers that do the same as Back, and Pool has Back and them, in this order: which
 	// of them are well, and which one a client gets. One that cannot be reached is passed over for the next.
@@ -54,6 +56,8 @@ type Route struct {
 	Log *slog.Logger
 	// Ended is told of each session when it has ended, by its own goroutine. If nil, nobody is.
 	Ended func(Ended)
+
+	byWork bool // a key of Backs is not a host
 }
 
 // Ended is what a session was, in words of ours alone: nothing in it is a peer's.
@@ -147,6 +151,7 @@ func (r Route) withDefaults() Route {
 		own := *back
 		own.TLS = ready(own.TLS, r.Dialect)
 		backs[name] = &own
+		r.byWork = r.byWork || strings.Contains(name, ":")
 	}
 	r.Backs = backs
 	others := make([]*Back, len(r.Others))

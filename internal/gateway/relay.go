@@ -97,6 +97,8 @@ func (s *session) fromClient(m dialect.Message) error {
 		return s.refuse(m, dialect.NotNow) // the certificate was chosen for another host
 	case s.must() && (m.Kind == dialect.Secret || m.Kind == dialect.Rival):
 		return s.refuse(m, dialect.TLSRequired)
+	case s.route.byWork && m.Kind == dialect.Rival:
+		return s.refuse(m, dialect.Unknown) // the server would be dialled before we know which
 	case s.late():
 		return s.answer(m)
 	}

@@ -7,6 +7,17 @@ import (
 	"starttls/test/peers/peer"
 )
 
+// TestPsqlChoosesByDatabase: nobody is where all others go.
+func TestPsqlChoosesByDatabase(t *testing.T) {
+	t.Parallel()
+	pki := peer.NewPKI(t)
+	p := peer.StartPostgres(t, peer.PostgresOptions{Mode: peer.ModePlain})
+	g := begin(t, pki, "postgres://127.0.0.1:0", "postgres://127.0.0.1:1", "--backend", "database:postgres=postgres://"+p.Addr)
+	psql(pki, g.Host, "sslmode=verify-full").works(t, "42")
+	psql(pki, g.Host, "sslmode=disable").works(t, "42")
+	psql(pki, g.Host, "sslmode=verify-full dbname=template1").fails(t, "the server cannot be reached")
+}
+
 // TestDovecotThatDiesIsPassedOver: clients are served by the other one, behind TLS that is verified, and a
 // session with that one is not touched.
 func TestDovecotThatDiesIsPassedOver(t *testing.T) {
