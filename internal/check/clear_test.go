@@ -205,7 +205,7 @@ func clearOnly(c *Config) { c.Budget = 8 }
 // patience is little for who never answers.
 func (a animal) patience(c *Config) {
 	if a.drop {
-		c.Timeout = 300 * time.Millisecond
+		c.Timeout = 1500 * time.Millisecond
 	}
 }
 
