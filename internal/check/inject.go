@@ -1,0 +1,166 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"slices"
+	"time"
+
+	"starttls"
+	"starttls/dialect"
+	"starttls/internal/finding"
+	"starttls/internal/hello"
+)
+
+// injects glues a question to the upgrade, in one of three ways.
+func injects(way edit, kinds ...dialect.Kind) func(*visit) (edit, bool) {
+	return func(v *visit) (edit, bool) {
+		e, d := way, v.endpoint.Dialect
+		if v.honest.stage < secured || e.rush && !rushes(d) {
+			return edit{}, false
+		}
+		for _, kind := range kinds {
+			if e.glue = words(d, kind, v.calls()); len(e.glue) > 0 {
+				break
+			}
+		}
+		if len(e.glue) == 0 {
+			e.glue = []byte(d.Work)
+		}
+		return e, len(e.glue) > 0
+	}
+}
+
+// fragment glues words without an end to the upgrade: who keeps them puts them before the first line
+// that comes inside TLS.
+func fragment(v *visit) (edit, bool) {
+	return edit{glue: []byte("XYZ")}, v.honest.stage >= secured && textual(v.endpoint.Dialect)
+}
+
+// textual reports whether the dialect's upgrade is a line of text.
+func textual(d *dialect.Dialect) bool {
+	upgrade := words(d, dialect.Upgrade, "localhost")
+	return len(upgrade) > 0 && upgrade[len(upgrade)-1] == '\n' && !slices.ContainsFunc(upgrade, func(b byte) bool { return b >= 0x7f || b < '\n' })
+}
+
+// judgeInjection compares what the server says to our goodbye with what it says when nothing was
+// injected. Whatever was executed has been answered before that.
+func judgeInjection(v *visit, t *talk) {
+	const injection, behind = "clear.command-injection", "clear.bytes-after-ready"
+	switch {
+	case errors.Is(t.err, starttls.ErrInjected):
+		v.judgeBehind(behind, t.behind)
+		v.say(injection, finding.Good, "not inside TLS")
+		return
+	case t.stage == goAhead:
+		v.say(injection, finding.Good, "the handshake fails on what stands behind the upgrade")
+	case t.stage < goAhead:
+		v.say(injection, finding.Good, "the server does not go ahead: %s", cause(t))
+	case t.stage < left:
+		v.say(injection, finding.NotTestable, "%v", t.err)
+	case noticed.Match(t.refusal):
+		v.say(injection, finding.Good, "the server notices it: %s", finding.Quote(t.refusal))
+	case !slices.Equal(kindsOf(t), kindsOf(v.control)):
+		v.say(injection, finding.Insufficient, "the goodbye inside TLS is answered by %s, and without injection by %s", kindNames(kindsOf(t)), kindNames(kindsOf(v.control)))
+	default:
+		v.say(injection, finding.Good, "what stands behind the upgrade is dropped")
+	}
+	v.say(behind, finding.Good, "TLS follows the go-ahead")
+}
+
+// noticed are the words of a server that has seen that something stood behind the upgrade.
+var noticed = regexp.MustCompile(`(?i)received unencrypted data after`)
+
+// judgeBehind reads what was said in the clear where TLS must follow: an answer to what was sent behind the
+// upgrade, or that the handshake has failed on it, which some servers say in the clear before they hang up.
+func (v *visit) judgeBehind(id string, words []byte) {
+	if len(words) > 0 && words[0] == recordAlert {
+		v.say(id, finding.Good, "the handshake fails on what stands behind the upgrade, before it is begun")
+		return
+	}
+	s := v.endpoint.Dialect.Speak(dialect.Client, false)
+	s.Read(v.honest.heard.Greeting.Raw)
+	for _, kind := range []dialect.Kind{dialect.Ask, dialect.Hello} {
+		if len(s.Write(nil, dialect.Message{Kind: kind, Name: v.calls()})) > 0 {
+			break
+		}
+	}
+	for {
+		m, n, err := s.Read(words)
+		switch {
+		case err != nil, n == 0, m.Kind == dialect.No, m.Kind == dialect.Bye:
+			v.say(id, finding.Sufficient, "the handshake fails on what stands behind the upgrade, which is told in the clear: %s", finding.Quote(words))
+			return
+		case m.Kind == dialect.Caps, !s.Pending():
+			v.say(id, finding.Insufficient, "the server answers in the clear, behind its go-ahead, what was sent behind the upgrade: %s", finding.Quote(words))
+			return
+		}
+		words = words[n:]
+	}
+}
+
+// recordAlert is the first byte of a TLS alert (RFC 8446 §5.1).
+const recordAlert = 0x15
+
+// refused reports whether an answer is a refusal.
+func refused(answer []dialect.Message) bool {
+	return len(answer) > 0 && answer[len(answer)-1].Kind == dialect.No
+}
+
+// kindsOf are the kinds of all that was said inside TLS without a question but the goodbye.
+func kindsOf(t *talk) (all []dialect.Kind) {
+	for _, m := range t.first {
+		all = append(all, m.Kind)
+	}
+	return append(all, t.last...)
+}
+
+func kindNames(kinds []dialect.Kind) string {
+	var names []string
+	for _, k := range kinds {
+		if k == noise {
+			names = append(names, "something else")
+		} else {
+			names = append(names, fmt.Sprintf("%q", k))
+		}
+	}
+	return list(names)
+}
+
+// early sends a ClientHello in the segment of the upgrade.
+func early(v *visit) (edit, bool) {
+	d := v.endpoint.Dialect
+	h := (&probing{visit: v}).base(hello.TLS13, hello.TLS12)
+	h.Suites = append(hello.Suites(hello.TLS13, hello.Any), suitesOf(everyClass)...)
+	text, err := h.Marshal()
+	return edit{glue: text, bare: func(conn net.Conn) error {
+		conn.SetReadDeadline(time.Now().Add(v.earlyPatience()))
+		_, err := hello.Read(conn)
+		return err
+	}}, err == nil && v.honest.stage >= secured && d.Script.Acknowledged() && d.Carrier == nil
+}
+
+// earlyPatience is how long a server has to answer a ClientHello that came early: several times what its
+// whole honest session took, and a second at least.
+func (v *visit) earlyPatience() time.Duration {
+	const times, least, most = 4, time.Second, 3 * time.Second
+	return min(v.config.Timeout/2, most, max(least, times*v.honest.times[tHandshake]))
+}
+
+func judgeEarly(v *visit, t *talk) {
+	const id = "clear.early-hello"
+	_, alert := errors.AsType[hello.Alert](t.err)
+	switch {
+	case t.stage < goAhead:
+		v.say(id, finding.Sufficient, "the server does not go ahead: %s", cause(t))
+	case t.err == nil, alert:
+		v.say(id, finding.Good, "it is answered")
+	case errors.Is(t.err, os.ErrDeadlineExceeded):
+		v.say(id, finding.PhaseOut, "the server has thrown it away, and waits for another")
+	default:
+		v.say(id, finding.Sufficient, "the server ends the session: %v", t.err)
+	}
+}
