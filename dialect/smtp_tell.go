@@ -1,6 +1,9 @@
 package dialect
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // XCLIENT as Postfix knows it (XCLIENT_README) and Dovecot's LMTP after it: it is listed for those who may say
 // it, takes attributes in xtext, and is answered by a greeting, after which the session begins anew.
@@ -37,14 +40,18 @@ func (s *smtp) pass(m Message) (Message, bool) {
 	case smtpSASL, smtpChunk:
 		return m, true
 	case smtpData:
-		dot := string(m.Raw)
-		ends := dot == ".\r\n" && !s.mid
-		endsLaxly := (dot == ".\r\n" || dot == ".\n") && (!s.mid || s.lax)
-		return m, ends || !endsLaxly
+		text := string(m.Raw)
+		if s.mid && !s.lax {
+			text = "x" + text // of a line that has begun
+		}
+		return m, text == ".\r\n" && !s.mid || !slices.Contains(strings.FieldsFunc(text, lineEnd), ".")
 	}
 	verb := laxWord(string(m.Raw), 0)
 	return m, strings.Trim(verb, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == "" && !smtpGateways[verb]
 }
+
+// lineEnd reports whether a line may end there, to the laxest server.
+func lineEnd(c rune) bool { return c == '\r' || c == '\n' }
 
 // smtpGateways are the extensions that a server must not offer to, nor hear of, clients of a gateway that it
 // believes.

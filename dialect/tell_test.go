@@ -96,6 +96,10 @@ func TestPass(t *testing.T) {
 		{&SMTP, dataTalk, ".\n", ""},
 		{&SMTP, append(dataTalk[:7:7], "x\n"), ".\r\n", ""},
 		{&SMTP, append(dataTalk[:7:7], "x\n"), ".\n", ""},
+		{&SMTP, dataTalk, "x\r.\rXCLIENT ADDR=127.0.0.1\r\n", ""},
+		{&SMTP, dataTalk, "x\r.\r\n", ""},
+		{&SMTP, dataTalk, ".\r\r\n", ""},
+		{&SMTP, dataTalk, "x\r..\r\n", "x\r..\r\n"},
 		{&SMTP, append(dataTalk[:7:7], "x\n"), "y\n", "y\n"},
 		{&SMTP, append(dataTalk[:7:7], strings.Repeat("x", smtpPiece)), ".\r\n", ".\r\n"}, // of a long line
 		{&LMTP, []string{"S: 220 x\r\n"}, "XCLIENT ADDR=127.0.0.1\r\n", ""},
