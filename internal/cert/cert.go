@@ -171,13 +171,6 @@ func supports(hello *tls.ClientHelloInfo, cert *tls.Certificate) bool {
 	return unnamed.SupportsCertificate(cert) == nil
 }
 
-// First returns the leaf of the first certificate.
-func (s *Store) First() *x509.Certificate {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.pairs[0].cert.Leaf
-}
-
 // Leaves returns the leaves of all certificates.
 func (s *Store) Leaves() (all []*x509.Certificate) {
 	s.mu.Lock()

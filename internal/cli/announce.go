@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net"
 	"time"
@@ -21,16 +22,20 @@ func (r *running) announce(std streams, addr net.Addr) {
 	if r.certs == nil {
 		return
 	}
-	c := r.certs.First()
-	kind := fmt.Sprintf("%s, until %s", c.Subject, c.NotAfter.Format(time.DateOnly))
-	if r.self {
-		kind = "self-signed, kept in the state folder"
+	for _, c := range r.certs.Leaves() {
+		fmt.Fprintf(std.out, "certificate %s\n  SHA-256  %s\n  TLSA     %s\n", r.kindOf(c), cert.Fingerprint(c), cert.TLSA(c))
 	}
-	if r.self && c.VerifyHostname(r.Name) != nil {
-		kind = fmt.Sprintf("self-signed for %s and kept in the state folder; remove it there to have one for %s", c.Subject.CommonName, r.Name)
+}
+
+// kindOf says whose certificate it is and how long it is good.
+func (r *running) kindOf(c *x509.Certificate) string {
+	switch {
+	case !r.self:
+		return fmt.Sprintf("%s, until %s", c.Subject, c.NotAfter.Format(time.DateOnly))
+	case r.made:
+		return "self-signed, made now and kept in the state folder"
+	case c.VerifyHostname(r.Name) != nil:
+		return fmt.Sprintf("self-signed for %s and kept in the state folder; remove it there to have one for %s", c.Subject.CommonName, r.Name)
 	}
-	if r.made {
-		kind = "self-signed, made now and kept in the state folder"
-	}
-	fmt.Fprintf(std.out, "certificate %s\n  SHA-256  %s\n  TLSA     %s\n", kind, cert.Fingerprint(c), cert.TLSA(c))
+	return "self-signed, kept in the state folder"
 }

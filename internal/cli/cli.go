@@ -89,5 +89,32 @@ Exit status: 0 fine; 1 the peer refused; 2 it could not be reached or started;
 	root.SetOut(std.out)
 	root.SetErr(std.err)
 	root.AddCommand(newGateway(std), newConnect(std), newCheck(std), newPolicy(std), newLab(std), newPublish(std), newProtocols(std), newVersion(std))
+	root.SetHelpCommand(newHelp())
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		if cmd.Name() == "completion" {
+			cmd.RunE = func(_ *cobra.Command, args []string) error {
+				return fmt.Errorf("completion takes a shell: bash, zsh, fish, powershell; got %q", args)
+			}
+		}
+	}
 	return root
+}
+
+// newHelp is "help COMMAND", which is the same as "COMMAND --help"; a command that there is not is told.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "help on a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			if err == nil && len(rest) > 0 {
+				err = fmt.Errorf("unknown command %q", strings.Join(args, " "))
+			}
+			if err != nil {
+				return err
+			}
+			return found.Help()
+		},
+	}
 }

@@ -112,7 +112,10 @@ let their sessions end, and those that are as before are not touched. If there i
 in the file, everything stays as it was. SIGUSR2 starts the program anew, as it is on disk
 now, on the same sockets: no connection is lost, and the old instance ends with its last
 session or after --grace. SIGTERM stops: no new connections, the others may
-end within --grace; a second one stops at once.`,
+end within --grace; a second one stops at once.
+
+Exit status: 0 stopped by a signal; 2 a listener could not be opened or failed, or a file
+could not be read; 64 wrong usage, or a mistake in the file.`,
 		Example: `  starttls gateway smtp://127.0.0.1:2525
   starttls gateway 'imap://:143' 'imap://127.0.0.1:1143' --cert mail.pem --key mail.key
   starttls gateway 'ldap://:389?tls=encrypt' 'ldap://127.0.0.1:1389'

@@ -112,6 +112,9 @@ func assemble(std streams, file *config.File, log *slog.Logger, l *lab.Lab, look
 }
 
 func (a *assembly) assemble() (*running, error) {
+	if a.Listen == "" {
+		return nil, a.wrong("listen", errors.New("a route needs listen, where clients come: \"imap://:143\""))
+	}
 	listen, err := starttls.ParseEndpoint(a.Listen, "tls", "detect", "sts", "proxy", "client-cert")
 	if err != nil {
 		return nil, a.wrong("listen", err)
@@ -167,10 +170,7 @@ func (a *assembly) level(r *running) (err error) {
 		front.Level = starttls.Encrypt
 	}
 	if word := r.listen.Options.Get("tls"); word != "" {
-		if front.Level, err = starttls.ParseLevel(word); err != nil {
-			return err
-		}
-		if front.Level > starttls.Encrypt {
+		if front.Level, err = starttls.ParseLevel(word); err != nil || front.Level > starttls.Encrypt {
 			return fmt.Errorf("tls=%s: a listener's tls is none, may or encrypt", word)
 		}
 		if front.Implicit && front.Level != starttls.Encrypt {
