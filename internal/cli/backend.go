@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"starttls"
 	"starttls/internal/gateway"
@@ -91,7 +92,7 @@ func (a *assembly) behind(r *running, url string) (back gateway.Back, text strin
 	if back.Name == "" {
 		back.Name = r.Name
 	}
-	dialer := &net.Dialer{Timeout: a.dialTime()}
+	dialer := &net.Dialer{Timeout: 30 * time.Second}
 	back.Dial = func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, e.Network, e.Address) }
 	return back, e.String() + " (tls=" + back.Level.String() + ")", nil
 }

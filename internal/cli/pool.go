@@ -6,7 +6,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 
@@ -67,18 +66,6 @@ func (a *assembly) poolConfig(r *running) (c pool.Config, err error) {
 		r.Log.Info("backend is well again", "route", r.Name, "backend", r.servers[i])
 	}
 	return c, nil
-}
-
-// dialTime is how long a connection to a backend may take. Where there are others it is no longer than a check.
-func (a *assembly) dialTime() time.Duration {
-	if len(a.servers) < 2 {
-		return 30 * time.Second
-	}
-	d, err := a.file.Duration("", a.Health.Timeout, 5*time.Second)
-	if err != nil || d == 0 { // told by poolConfig
-		return 5 * time.Second
-	}
-	return d
 }
 
 // poolState is how the servers of a route are, for people.

@@ -157,7 +157,7 @@ var errAnew = errors.New("to be dialled anew")
 
 // open opens the back leg at a level, which is that of the backend or none.
 func (s *session) open(ctx context.Context, level starttls.Level) (*backLeg, *dialect.Message, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, min(maxBack, s.route.Timeout), errBackTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.backTime(), errBackTimeout)
 	defer cancel()
 	if s.secured != nil {
 		ctx = context.WithValue(ctx, frontKey{}, s.secured)

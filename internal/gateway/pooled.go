@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"starttls"
 	"starttls/dialect"
@@ -53,6 +55,15 @@ func (s *session) openAny(asked string) (b *backLeg, greeting *dialect.Message, 
 	}
 	s.to = &s.route.Back // who comes again chooses anew
 	return nil, nil, all
+}
+
+// backTime bounds the way to the session's server. Where another may be next, that is no longer than a check.
+func (s *session) backTime() time.Duration {
+	all := min(maxBack, s.route.Timeout)
+	if s.route.Pool != nil && (s.to == &s.route.Back || slices.Contains(s.route.Others, s.to)) {
+		return min(all, s.route.Pool.Timeout())
+	}
+	return all
 }
 
 // probe goes the way to a server of the pool that a client's connection would go, up to TLS and its greeting,

@@ -73,6 +73,15 @@ func TestClientIsServedByTheNext(t *testing.T) {
 	}
 }
 
+// TestSilentServerIsPassedOver, in the time of a check.
+func TestSilentServerIsPassedOver(t *testing.T) {
+	silent := answering(t, starttls.Secure, says(""))
+	g, _ := poolOf(t, pool.Config{Timeout: 50 * time.Millisecond, Fall: 1000}, silent, plainBack("second", newBackend(t, only("smtp"))))
+	if answer, _ := come(t, g.addr, ""); !strings.HasPrefix(answer, "250") {
+		t.Errorf("got %q", answer)
+	}
+}
+
 // TestAllDown: the protocol's own temporary refusal, without dialling; and when one is back, it serves.
 func TestAllDown(t *testing.T) {
 	var dead atomic.Bool

@@ -88,6 +88,9 @@ func New(n int, c Config) *Pool {
 	return &Pool{config: c, servers: make([]server, n)}
 }
 
+// Timeout is how long a check may take.
+func (p *Pool) Timeout() time.Duration { return p.config.Timeout }
+
 // Take chooses a server that is well and not among tried, and counts it as used until release is called.
 // It reports false when there is none.
 func (p *Pool) Take(tried []int) (i int, release func(), ok bool) {
