@@ -60,12 +60,18 @@ func (a *assembly) poolConfig(r *running) (c pool.Config, err error) {
 	}
 	c.Changed = func(i int, why error) {
 		if why != nil {
-			r.Log.Warn("backend is down", "route", r.Name, "backend", r.servers[i], "reason", why)
+			r.Log.Warn("backend is down", "route", r.Name, "backend", r.servers[i], "reason", reasonOf(why))
 			return
 		}
 		r.Log.Info("backend is well again", "route", r.Name, "backend", r.servers[i])
 	}
 	return c, nil
+}
+
+// reasonOf says why a server is down: it may be in its own words, of any length.
+func reasonOf(why error) string {
+	text := why.Error()
+	return strings.ToValidUTF8(text[:min(len(text), 500)], "?")
 }
 
 // poolState is how the servers of a route are, for people.
@@ -76,7 +82,7 @@ func (r *running) poolState() (all []status.Backend) {
 	for i, s := range r.Pool.States() {
 		b := status.Backend{Addr: r.servers[i], Live: s.Uses}
 		if s.Down != nil {
-			b.Down = strings.ToValidUTF8(s.Down.Error(), "?")
+			b.Down = reasonOf(s.Down)
 		}
 		all = append(all, b)
 	}

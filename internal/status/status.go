@@ -1,7 +1,8 @@
 // Package status shows what the program does: counts over time for people, the same as metrics for
 // machines.
 //
-// What it shows has no names of clients, domains or peers but those of the configuration.
+// What it shows has no names of clients, domains or peers but those of the configuration; and of a backend
+// that is down the reason, which may be in its own words.
 package status
 
 import (

@@ -61,6 +61,8 @@ func get(t *testing.T, b *Board, path string, well error) (status int, body stri
 				{Names: []string{"mail.example.org"}, Until: time.Now().Add(100 * 24 * time.Hour), TLSA: "3 1 1 " + strings.Repeat("ab", 32)},
 				{Names: []string{"old.example.org"}, Until: time.Now().Add(-time.Hour), TLSA: "3 1 1 00"},
 			},
+		}, {
+			Name: "several", Backends: []Backend{{Addr: "imap://10.0.0.1", Live: 1}, {Addr: "imap://10.0.0.2", Down: "<script>421"}},
 		}}}
 	}
 	server := httptest.NewServer(b.Handler(view, func() error { return well }))
@@ -83,7 +85,7 @@ func TestPage(t *testing.T) {
 	b.Alarm(`<script>alert("stripped")</script>`)
 	status, body, h := get(t, b, "/", nil)
 	for _, want := range []string{
-		"&lt;mx&gt;", "3 sessions now", "tls 1", "99 days", `class="bad">expired`, `class="o-tls"`, "&lt;script&gt;", "smtp://127.0.0.1:2525",
+		"&lt;mx&gt;", "3 sessions now", "tls 1", "99 days", `class="bad">expired`, `class="o-tls"`, "&lt;script&gt;", "&lt;script&gt;421", `imap://10.0.0.1</code>: <span class="good">well</span>, 1 session<`, `class="bad">down</span>`, "smtp://127.0.0.1:2525",
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page has no %q", want)
