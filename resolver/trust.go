@@ -178,7 +178,7 @@ func (s *search) keyed(ctx context.Context, apex string, usable []*dns.DS, set *
 	switch {
 	case len(entry) > 0:
 	case why == "" || !whole: // nothing is proved so far: somebody may have taken a key away
-		return nil, seal{}, bogus(edeNoKey, "%s does not have the keys of its DS", plain(apex))
+		return nil, seal{}, bogus(edeNoKey, "no key of %s is the one of its DS", plain(apex))
 	default: // the parent vouches for keys that we cannot use, and for no other
 		z := &zone{apex: apex, why: plain(apex) + " is as good as unsigned: " + why}
 		return z, seal{ttl: maxKeep, until: s.v.now().Add(maxKeep)}, nil

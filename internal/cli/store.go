@@ -2,9 +2,11 @@ package cli
 
 import (
 	"cmp"
+	"context"
 	"io"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/spf13/pflag"
@@ -23,10 +25,21 @@ func (f *storeFlags) add(fs *pflag.FlagSet) {
 // storeFile is where things are kept in a state folder.
 const storeFile = "store.db"
 
+// openTime is how long a store is waited for at the start.
+const openTime = 3 * time.Second
+
 // openStore opens the store at a URL, or the one in the state folder if that is empty. One that is away is
-// open all the same.
+// open all the same; one that is not is there when it returns, for what it keeps is needed by the first delivery
+// as by any other.
 func openStore(url, state string, log *slog.Logger) (*store.Store, error) {
-	return store.Open(store.Config{URL: cmp.Or(url, "sqlite:"+filepath.Join(state, storeFile)), Log: log})
+	s, err := store.Open(store.Config{URL: cmp.Or(url, "sqlite:"+filepath.Join(state, storeFile)), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openTime)
+	defer cancel()
+	s.Flush(ctx) // that it is away is in the log
+	return s, nil
 }
 
 // closeStore writes what waits. What cannot be written is lost, and told.

@@ -87,6 +87,21 @@ func learn(t *testing.T, url, domain string) {
 	}
 }
 
+// TestKeptIsKnownAtOnce: who blocks DNS and policy host while a program starts does not find it without the
+// policy that it had (RFC 8461 §10.2).
+func TestKeptIsKnownAtOnce(t *testing.T) {
+	url := "sqlite:" + filepath.Join(t.TempDir(), "kept.db")
+	learn(t, url, "example.org")
+	s, err := openStore(url, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, ok := s.Policies.Get(t.Context(), "example.org"); !ok {
+		t.Error("the first delivery does not know the policy")
+	}
+}
+
 // TestGatewayKeepsWhatItLearns: of deliveries to the lab, by two routes with one store, which are read again
 // as well.
 func TestGatewayKeepsWhatItLearns(t *testing.T) {
