@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"starttls"
 	"starttls/dialect"
+	"starttls/internal/pool"
 	"starttls/internal/proxyproto"
 )
 
@@ -49,12 +51,22 @@ func (s *session) openAny(asked string) (b *backLeg, greeting *dialect.Message, 
 		}
 		release()
 		if _, ok := errors.AsType[dialError](err); ok && s.ctx.Err() == nil && !errors.Is(err, errLoop) {
-			s.route.Pool.Tell(i, err)
+			s.route.Pool.Tell(i, blame(err))
 		}
 		all = fmt.Errorf("%w; %s: %w", all, s.to.Addr, err)
 	}
 	s.to = &s.route.Back // who comes again chooses anew
 	return nil, nil, all
+}
+
+// blame returns err as the pool hears it: no server is down because we are out of descriptors or ports.
+func blame(err error) error {
+	for _, ours := range []error{syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, ours) {
+			return fmt.Errorf("%w: %w", pool.ErrNothing, err)
+		}
+	}
+	return err
 }
 
 // backTime bounds the way to the session's server. Where another may be next, that is no longer than a check.
@@ -72,7 +84,7 @@ func (g *Gateway) probe(ctx context.Context, i int) (err error) {
 	to, d := g.pooled(i), g.route.Dialect
 	conn, err := to.Dial(ctx)
 	if err != nil {
-		return err
+		return blame(err)
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })

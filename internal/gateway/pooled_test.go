@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -122,7 +124,26 @@ func TestFailureOfAClientsIsNotTheServers(t *testing.T) {
 	}
 }
 
-// TestLeastIsByLiveSessions.
+// TestLackOfOursIsNotTheServers: with no descriptors left no server can be reached, and none is down for that.
+func TestLackOfOursIsNotTheServers(t *testing.T) {
+	var dials atomic.Int32
+	lack := func(context.Context) (net.Conn, error) {
+		dials.Add(1)
+		return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+	}
+	config := pool.Config{Fall: 1, Every: time.Millisecond}
+	g, p := poolOf(t, config, &gateway.Back{Name: "one", Dial: lack}, &gateway.Back{Name: "two", Dial: lack})
+	come(t, g.addr, "")
+	must(t, g.outcome("backend-failed"))
+	eventually(t, "many checks", func() bool { return dials.Load() > 20 })
+	for i, s := range p.States() {
+		if s.Down != nil {
+			t.Errorf("server %d is down: %v", i, s.Down)
+		}
+	}
+}
+
+// TestLeastIsByLiveSessions, and not by how many there were.
 func TestLeastIsByLiveSessions(t *testing.T) {
 	b := newBackend(t, only("smtp"))
 	g, p := poolOf(t, pool.Config{Balance: pool.Least}, plainBack("one", b), plainBack("two", b))

@@ -52,6 +52,9 @@ type Config struct {
 	Changed func(server int, why error)
 }
 
+// ErrNothing is wrapped by a failure that says nothing of the server: it is ours.
+var ErrNothing = errors.New("nothing was found")
+
 // errTimeout is the cause with which a check's context ends.
 var errTimeout = errors.New("it did not answer in time")
 
@@ -121,8 +124,11 @@ func (p *Pool) Take(tried []int) (i int, release func(), ok bool) {
 }
 
 // Tell tells the pool what a check, or a use, has found of a server: nil, or a failure that is the server's
-// own and not that of who used it.
+// own and not that of who used it. One that wraps ErrNothing counts for nothing.
 func (p *Pool) Tell(i int, failure error) {
+	if errors.Is(failure, ErrNothing) {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := &p.servers[i]
