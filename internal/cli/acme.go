@@ -9,8 +9,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/mholt/acmez/v3"
@@ -172,7 +174,7 @@ func (t *acmeTasks) add(key string, c config.ACMECertificate) error {
 	return nil
 }
 
-// resolver is the address of the first name server to ask.
+// resolver is the address of the first DNS server that can be asked in the clear, as package acme does.
 func (t *acmeTasks) resolver() (string, error) {
 	servers := t.file.DNS.Servers
 	if len(servers) == 0 {
@@ -181,10 +183,15 @@ func (t *acmeTasks) resolver() (string, error) {
 			return "", failed(err)
 		}
 	}
-	if _, _, err := net.SplitHostPort(servers[0]); err == nil {
-		return servers[0], nil
+	for _, server := range servers {
+		if _, err := netip.ParseAddrPort(server); err == nil {
+			return server, nil
+		}
+		if addr, err := netip.ParseAddr(strings.Trim(server, "[]")); err == nil {
+			return netip.AddrPortFrom(addr, 53).String(), nil
+		}
 	}
-	return net.JoinHostPort(servers[0], "53"), nil
+	return "", t.file.Errorf("dns.servers", "key-life needs one that is asked in the clear: ADDRESS or ADDRESS:PORT")
 }
 
 // listen opens where names are proved.
