@@ -53,6 +53,9 @@ func (d *delivery) open(ctx context.Context) {
 		}
 	}
 	if d.no, d.held = nil, false; d.hop != nil {
+		for _, r := range d.rcpts {
+			d.logRefused(r)
+		}
 		return
 	}
 	if d.no = w.final; d.no == nil {
@@ -83,6 +86,7 @@ func (d *delivery) add(ctx context.Context, r *recipient) {
 		r.reply = *d.no
 	case d.hop == nil:
 		d.open(ctx)
+		return
 	case d.hop.narrow(d.env) && !isASCII(r.addr): // RFC 6531 §3.5
 		r.reply = answer(553, "5.6.7", "%s does not support SMTPUTF8 (%s)", d.hop, d.id)
 	default:
@@ -90,22 +94,25 @@ func (d *delivery) add(ctx context.Context, r *recipient) {
 		defer release()
 		if err := d.hop.rcpt(r); err != nil {
 			d.lost(answer(451, "4.4.2", "%s: the connection was lost: %v (%s)", d.hop, err, d.id))
-		} else {
-			r.reply = r.reply.passedOn()
+			return
 		}
+		r.reply = r.reply.passedOn()
 	}
+	d.logRefused(r)
 }
 
 // lost ends the session with the next hop and answers all recipients that are not refused already.
 func (d *delivery) lost(told reply) {
 	d.hop.conn.Close()
 	d.hop, d.no = nil, &told
+	var lost []*recipient
 	for _, r := range d.rcpts {
 		if r.reply.code == 0 || r.reply.ok() {
 			r.reply = told
+			lost = append(lost, r)
 		}
 	}
-	d.log(d.rcpts, told)
+	d.log(lost, told)
 }
 
 // taken are the recipients that the next hop has taken so far.
@@ -136,11 +143,6 @@ func (d *delivery) run(ctx context.Context, in *intake) {
 		return
 	}
 	taken := d.taken()
-	for _, r := range d.rcpts {
-		if !r.reply.ok() {
-			d.log([]*recipient{r}, r.reply)
-		}
-	}
 	if len(taken) == 0 {
 		return
 	}

@@ -101,6 +101,13 @@ func (d *delivery) log(rcpts []*recipient, r reply) {
 	}
 }
 
+// logRefused tells of a recipient that is refused by itself.
+func (d *delivery) logRefused(r *recipient) {
+	if !r.reply.ok() {
+		d.log([]*recipient{r}, r.reply)
+	}
+}
+
 // outcome is what a reply means for a message.
 func (r reply) outcome() string {
 	switch {

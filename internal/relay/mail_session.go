@@ -28,8 +28,10 @@ type session struct {
 	env        *envelope
 	rcpts      []*recipient // those that were taken
 	deliveries []*delivery
-	body       *chunks // of BDAT, nil before the first
-	spare      *hop    // a session with a next hop, from the last message
+	early      []*delivery // to next hops that were refused by what an earlier message was told
+	waiting    bool        // recipients of other domains were put off
+	body       *chunks     // of BDAT, nil before the first
+	spare      *hop        // a session with a next hop, from the last message
 
 	errors, idle int // wrong commands in all, and commands since the last message
 }
@@ -291,6 +293,7 @@ func (s *session) reset() {
 	}
 	s.drop()
 	s.env, s.rcpts, s.body = nil, nil, nil
+	s.early, s.waiting = nil, false
 }
 
 // drop lets the deliveries end.

@@ -54,6 +54,7 @@ func (s *session) rcpt(ctx context.Context, arg string) error {
 	d := s.delivery(r.next)
 	switch {
 	case d == nil:
+		s.waiting = true
 		s.say(otherNextHop)
 	case s.each:
 		r.reply = rcptTaken
@@ -73,6 +74,12 @@ func (s *session) name(ctx context.Context, d *delivery, r *recipient) {
 		return
 	}
 	s.w.Flush()
+	if len(d.rcpts) == 0 && d.message == (Message{}) {
+		if told, ok := s.late.take(d.next, time.Now()); ok {
+			d.no = &told
+			s.early = append(s.early, d)
+		}
+	}
 	d.add(ctx, r)
 	told := r.reply
 	if d.held {
@@ -164,9 +171,25 @@ func (s *session) finish(in *intake, err error) error {
 			s.w.Flush()
 		}
 	}
+	if s.waiting && err == nil && in.verdict() == nil {
+		s.toldLate()
+	}
 	s.reset()
 	s.idle = 0
 	return err
+}
+
+// toldLate remembers that a message was refused after it was read, while recipients of other domains waited.
+// Whoever was refused early to make way for it is refused early once more: so the domain behind n such domains
+// is reached in the transaction n + 1.
+func (s *session) toldLate() {
+	d := s.deliveries[0]
+	if !d.held {
+		return
+	}
+	for _, refused := range append(s.early, d) {
+		s.late.put(refused.next, *refused.no, time.Now())
+	}
 }
 
 // A chunks is a message that comes in BDAT commands.

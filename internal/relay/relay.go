@@ -122,6 +122,7 @@ type Relay struct {
 	own   gateway.Own   // connections to next hops
 	epoch string        // of this process, in ids
 	count atomic.Uint64 // of ids
+	late  lateRefusals
 }
 
 // New returns a relay.

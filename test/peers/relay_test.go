@@ -199,6 +199,41 @@ func TestRelayPostfix(t *testing.T) {
 	}
 }
 
+// TestRelayPostfixPassesFailingDomain: a message to a domain whose TLS falls short and to one that is well,
+// which Postfix names in this order each time. The second gets it when Postfix tries again.
+func TestRelayPostfixPassesFailingDomain(t *testing.T) {
+	l, addr := startRelay(t, &dialect.SMTP)
+	postfix := peer.StartPostfix(t, peer.PostfixOptions{Hostname: "sender.test", Domain: "-", Main: []string{
+		"relayhost = [127.0.0.1]:" + addr[strings.LastIndexByte(addr, ':')+1:], "minimal_backoff_time = 1h", "queue_run_delay = 1h",
+	}})
+	const fails, well = "z@dane-rolled.test", "y@sts-enforce.test"
+	if err := smtp.SendMail(postfix.Plain, nil, "a@sender.test", []string{fails, well}, []byte("Subject: two\r\n\r\nhello\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	// The log, once it has so many lines on each of the two.
+	tried := func(times int) (log string) {
+		for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			text, err := os.ReadFile(postfix.Log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log = string(text)
+			if strings.Count(log, " to=<"+fails+">") >= times && strings.Count(log, " to=<"+well+">") >= times {
+				return log
+			}
+		}
+		t.Fatalf("not tried %d times:\n%s", times, log)
+		return ""
+	}
+	if log := tried(1); !strings.Contains(log, "452 4.5.3") || l.Count("sts-enforce.test") != 0 {
+		t.Errorf("the second was not put off:\n%s", log)
+	}
+	postfix.Flush(t)
+	if log := tried(2); l.Count("sts-enforce.test") != 1 || l.Count("dane-rolled.test") != 0 {
+		t.Errorf("%d and %d messages arrived:\n%s", l.Count("sts-enforce.test"), l.Count("dane-rolled.test"), log)
+	}
+}
+
 // postfixLedger reads Postfix's log.
 func postfixLedger(t *testing.T, file string) ledger {
 	text, err := os.ReadFile(file)

@@ -196,3 +196,11 @@ func (p *Postfix) Queue(t T) string {
 	out, _ := Run(t, startLimit, nil, "postqueue", "-c", p.Config, "-p")
 	return out
 }
+
+// Flush has Postfix try all that waits in its queue again, as it does by itself after a while.
+func (p *Postfix) Flush(t T) {
+	t.Helper()
+	if out, code := Run(t, startLimit, nil, "postqueue", "-c", p.Config, "-f"); code != 0 {
+		t.Fatalf("postqueue -f: %d: %s", code, out)
+	}
+}
