@@ -44,11 +44,16 @@ func judgeWork(v *visit, t *talk) {
 		return
 	}
 	if len(t.answers) == 0 {
-		v.say(id, finding.NotTestable, "%v", t.err)
+		v.say(id, finding.NotTestable, "%s", cause(t))
 		return
 	}
 	answer := t.answers[len(t.answers)-1]
-	if len(answer) == 0 {
+	switch {
+	case len(answer) > 0:
+	case t.err == nil:
+		v.say(id, finding.NotTestable, "the protocol has no answer to it")
+		return
+	default:
 		v.say(id, finding.Good, "the server hangs up: %v", t.err)
 		return
 	}

@@ -38,7 +38,7 @@ var zoo = []struct {
 	{"clear.second-upgrade", "smtp", finding.Insufficient, animal{again: true}},
 	{"clear.capabilities-differ", "smtp", finding.Sufficient, animal{inside: []string{"mx.example.org", "DSN"}}},
 	{"clear.word-variants", "smtp", finding.Insufficient, animal{lax: true}},
-	{"clear.early-hello", "smtp", finding.PhaseOut, animal{drop: true}},
+	{"clear.early-hello", "smtp", finding.Sufficient, animal{drop: true}},
 
 	{"strip.banner-masked", "smtp", finding.Insufficient, animal{greeting: "220 ***************"}},
 	{"strip.keyword-masked-a", "smtp", finding.Insufficient, animal{ehlo: []string{"mx.example.org", "SIZE", "XXXXXXXA"}}},

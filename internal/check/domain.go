@@ -210,7 +210,7 @@ func (a *audit) judgeHosts() {
 			}
 			promised := at.Level >= starttls.Encrypt && (at.Source == policy.FromDANE || at.Source == policy.FromSTS)
 			if promised && policy.NoOffer(sessionOf(v, addr).Err) {
-				a.signed("strip.policy-contradicted", fmt.Sprintf("%s at %s: %s, and %s", at.Host, addr, v.service.Why, at.Why))
+				a.signed("strip.policy-contradicted", fmt.Sprintf("%s at %s: %s, and %s", at.Host, addr, cmp.Or(v.service.Why, starttls.ErrNotOffered.Error()), at.Why))
 			}
 			a.judgeDANE(at, addr, v)
 			a.judgePolicyHost(at, addr, v)

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -357,16 +358,22 @@ func (p *probing) foreign(ctx context.Context) {
 		p.say(id, finding.NotApplicable, "the protocol has no ALPN id")
 		return
 	}
-	h := p.base(hello.TLS13, hello.TLS12)
-	h.Suites = append(hello.Suites(hello.TLS13, hello.Any), suitesOf(everyClass)...)
-	h.ALPN = []string{"h2", "http/1.1"}
-	_, err := p.ask(ctx, &h)
-	switch _, refused := errors.AsType[hello.Alert](err); {
-	case err == nil:
-		p.say(id, finding.Sufficient, "a client that offers h2 and http/1.1 is served")
-	case refused:
-		p.say(id, finding.Good, "h2 is refused: %v", err)
-	default:
+	// It must be the whole handshake: a HelloRetryRequest may come before the server looks at ALPN.
+	t, err := p.talk(ctx, edit{config: func(config *tls.Config) { config.NextProtos = []string{"h2", "http/1.1"} }})
+	switch {
+	case err != nil:
 		p.say(id, finding.NotTestable, "%v", err)
+	case t.state != nil:
+		p.say(id, finding.Sufficient, "a client that offers h2 and http/1.1 is served")
+	case t.stage == goAhead && (alerted(t.err) || hungUp(t.err)):
+		p.say(id, finding.Good, "h2 is refused: %v", t.err)
+	default:
+		p.say(id, finding.NotTestable, "%s", cause(t))
 	}
+}
+
+// alerted reports whether a handshake ended with an alert of the server's.
+func alerted(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && e.Op == "remote error"
 }

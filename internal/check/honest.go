@@ -52,6 +52,9 @@ func words(d *dialect.Dialect, kind dialect.Kind, name string) []byte {
 
 // judgeHonest reads the honest session.
 func (v *visit) judgeHonest(t *talk) {
+	if odds[v.endpoint.Dialect.Name].unsure && errors.Is(t.err, errRefused) {
+		t.heard.Offer = dialect.Unsaid
+	}
 	v.describe(t)
 	for _, s := range signatures {
 		s.look(v, t)
@@ -62,7 +65,7 @@ func (v *visit) judgeHonest(t *talk) {
 	}
 	judgeOffer(v, t)
 	judgeMechanisms(v, t)
-	if errors.Is(t.err, starttls.ErrInjected) {
+	if errors.Is(t.err, starttls.ErrInjected) && !t.presumed() {
 		v.say("clear.bytes-after-ready", finding.Insufficient, "behind the go-ahead comes something else than TLS: %v", t.err)
 	}
 	judgeInside(v, t)

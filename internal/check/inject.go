@@ -159,7 +159,7 @@ func judgeEarly(v *visit, t *talk) {
 	case t.err == nil, alert:
 		v.say(id, finding.Good, "it is answered")
 	case errors.Is(t.err, os.ErrDeadlineExceeded):
-		v.say(id, finding.PhaseOut, "the server has thrown it away, and waits for another")
+		v.say(id, finding.Sufficient, "the server has thrown it away, and waits for another")
 	default:
 		v.say(id, finding.Sufficient, "the server ends the session: %v", t.err)
 	}

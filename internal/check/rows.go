@@ -32,6 +32,11 @@ func (v *visit) run(ctx context.Context) {
 		}
 		return
 	}
+	if t.stage == dialled && errors.Is(t.err, starttls.ErrNoise) {
+		v.service.Outcome, v.service.Why = finding.Busy, "it does not speak "+v.endpoint.Dialect.Name+": "+t.err.Error()
+		v.untestable(errors.New(v.service.Why))
+		return
+	}
 	v.honest = t
 	v.judgeHonest(t)
 	v.service.Outcome = finding.Tested
@@ -104,6 +109,8 @@ func (v *visit) untestable(err error) {
 // cause says in a few words why a conversation has no TLS.
 func cause(t *talk) string {
 	switch {
+	case t.stage < secured && t.presumed():
+		return starttls.ErrNotOffered.Error()
 	case errors.Is(t.err, errRefused):
 		return "the upgrade is refused: " + finding.Quote(t.ready.Raw)
 	case t.err != nil:

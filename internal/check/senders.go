@@ -105,6 +105,8 @@ func (a *audit) judgeSender(s finding.Sender) {
 	switch {
 	case !s.Delivers && !s.Knows:
 		a.say(id, finding.NotTestable, "no host could be tested")
+	case !s.Delivers && a.allDown():
+		a.say(id, finding.NotTestable, "no host could be reached: %s", s.Reply)
 	case !s.Delivers && len(a.plan.Attempts) == 0 && !a.plan.Refusal.Temporary():
 		a.say(id, finding.NotApplicable, "%s", s.Reply)
 	case !s.Delivers && a.plan.Evidence.MXErr != nil && !a.forged(a.plan.Evidence.MXErr):
@@ -118,4 +120,14 @@ func (a *audit) judgeSender(s finding.Sender) {
 	default:
 		a.say(id, finding.Good, "mail goes to %s, which is authenticated (%s)", s.Host, s.Level)
 	}
+}
+
+// allDown reports whether there are hosts, and none of them could be reached.
+func (a *audit) allDown() bool {
+	for _, v := range a.visits {
+		if v.service.Outcome != finding.Unreachable {
+			return false
+		}
+	}
+	return len(a.visits) > 0
 }

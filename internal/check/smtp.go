@@ -73,12 +73,15 @@ func judgeOldHello(v *visit, t *talk) {
 }
 
 // odds are what only some protocols have, by the dialect's name.
-var odds = map[string]odd{"smtp": mailOdd, "lmtp": mailOdd}
+var odds = map[string]odd{"smtp": mailOdd, "lmtp": mailOdd, "nbd": {unsure: true}}
 
 // An odd is what a protocol adds to the row of the first work.
 type odd struct {
 	work  func(*edit)
 	judge func(*visit, *talk)
+	// unsure says that what counts as the offer is that TLS may be asked for: the greeting of NBD is the
+	// same with and without it.
+	unsure bool
 }
 
 // mailOdd offers a login without giving one, begins a transaction, and goes on with it inside TLS.

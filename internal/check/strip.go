@@ -48,15 +48,22 @@ func roadOf(t *talk) []byte {
 	return nil
 }
 
-// afterReady returns what befell the handshake behind a go-ahead.
+// afterReady returns what befell the handshake behind a go-ahead, or behind an offer where there is none.
 func afterReady(t *talk) []byte {
-	if t.stage != goAhead || t.err == nil {
+	if t.stage != goAhead || t.err == nil || t.presumed() {
 		return nil
 	}
 	return []byte(t.err.Error())
 }
 
-func offered(t *talk) bool  { return t.heard.Offer != dialect.Unsaid }
+func offered(t *talk) bool { return t.heard.Offer != dialect.Unsaid }
+
+// presumed reports whether TLS was begun without a word of the server's that it is there. What comes then is
+// no wonder.
+func (t *talk) presumed() bool {
+	return errors.Is(t.road, starttls.ErrNotOffered) && t.ready.Kind != dialect.Ready
+}
+
 func injected(t *talk) bool { return errors.Is(t.err, starttls.ErrInjected) }
 
 // look says what the signature shows. Only what is seen is told.

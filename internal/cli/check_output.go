@@ -29,7 +29,7 @@ type checkOutput struct {
 	csv    report.CSV
 	watch  *watcher          // nil if nobody looks on
 	kept   []*finding.Result // of formats that are one document
-	seen   map[uint64]bool   // targets that were done before, by their hash
+	seen   map[uint64]past   // targets that were done before, by their hash
 	nagios int               // the worst status
 }
 
@@ -94,7 +94,7 @@ func (o *checkOutput) openFile(name string, resume bool) (err error) {
 
 // readSeen notes which targets are in the file, and returns where its last whole line ends.
 func (o *checkOutput) readSeen() (whole int64, err error) {
-	o.seen = map[uint64]bool{}
+	o.seen = map[uint64]past{}
 	lines := bufio.NewReaderSize(o.file, 1<<20)
 	for n := 1; ; n++ {
 		line, err := lines.ReadBytes('\n')
@@ -104,17 +104,23 @@ func (o *checkOutput) readSeen() (whole int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		var r struct{ Target string }
+		var r finding.Result
 		if err := json.Unmarshal(line, &r); err != nil {
 			return 0, fmt.Errorf("line %d: %w", n, err)
 		}
-		o.seen[hashOf(r.Target)] = true
+		o.seen[hashOf(r.Target)] = past{r.Reached, r.Verdict == finding.Insufficient}
 		whole += int64(len(line))
 	}
 }
 
-// has reports whether a target was done before.
-func (o *checkOutput) has(target string) bool { return o.seen[hashOf(target)] }
+// A past is what became of a target that was done before.
+type past struct{ reached, bad bool }
+
+// before returns what became of a target that was done before.
+func (o *checkOutput) before(target string) (p past, done bool) {
+	p, done = o.seen[hashOf(target)]
+	return p, done
+}
 
 // live shows a finding to who looks on.
 func (o *checkOutput) live(s *finding.Service, f finding.Finding) {

@@ -45,6 +45,9 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err e
 	} else {
 		config.Nobody = "192.0.2.1:25" // set aside for documentation (RFC 5737)
 	}
+	if e.lab != nil || len(f.evidence.dns.servers) > 0 {
+		config.Addresses = e.addresses
+	}
 	out, err := f.open(std, size == 1)
 	if err != nil {
 		return err
@@ -132,7 +135,13 @@ func (r *checkRun) feed(ctx context.Context, targets io.Reader) error {
 	lines := bufio.NewScanner(targets)
 	for n := 1; lines.Scan(); n++ {
 		text := strings.TrimSpace(lines.Text())
-		if text == "" || strings.HasPrefix(text, "#") || r.out.has(text) {
+		if text == "" || strings.HasPrefix(text, "#") {
+			continue
+		}
+		if p, done := r.out.before(text); done {
+			r.mu.Lock()
+			r.sum.count(p)
+			r.mu.Unlock()
 			continue
 		}
 		t, err := check.ParseTarget(text)
@@ -189,12 +198,14 @@ func unfit(n names, std streams) func(context.Context) error {
 // A tally says what the exit status is.
 type tally struct{ targets, reached, bad, wrong int }
 
-func (t *tally) add(r *finding.Result) {
+func (t *tally) add(r *finding.Result) { t.count(past{r.Reached, r.Verdict == finding.Insufficient}) }
+
+func (t *tally) count(p past) {
 	t.targets++
-	if r.Reached {
+	if p.reached {
 		t.reached++
 	}
-	if r.Verdict == finding.Insufficient {
+	if p.bad {
 		t.bad++
 	}
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"starttls/internal/lab"
 	"starttls/internal/policy"
 	"starttls/mtasts"
+	"starttls/resolver"
 )
 
 // evidenceFlags say where evidence comes from, the same for every command that gathers some.
@@ -106,6 +108,23 @@ func (f *evidenceFlags) openWorld(e *evidence) (err error) {
 func (e *evidence) in(l *lab.Lab) {
 	e.lab, e.names = l, labNames(l)
 	labPolicies(e.sts, l)
+}
+
+// addresses looks a host up where everything else is.
+func (e *evidence) addresses(ctx context.Context, host string) (all []string, err error) {
+	for _, family := range []resolver.Type{resolver.A, resolver.AAAA} {
+		answer, failed := e.names.Lookup(ctx, host, family)
+		if err = cmp.Or(err, failed); failed != nil {
+			continue
+		}
+		for _, addr := range answer.Addrs {
+			all = append(all, addr.String())
+		}
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	return nil, cmp.Or(err, fmt.Errorf("%s has no address", host))
 }
 
 // dial connects to a mail host.

@@ -120,9 +120,9 @@ Dovecot: haproxy=yes listeners: send the TLS state with the PROXY header, versio
 		Clauses: clauses("RFC 3207 §4; RFC 9051 §9"),
 	},
 	{
-		ID: "clear.early-hello", Stake: Low,
+		ID: "clear.early-hello", Stake: Info,
 		Title:   "a client that sends its ClientHello early is served",
-		Means:   "The server throws away what came with the upgrade, a lawful ClientHello included, and both sides wait until time is out.",
+		Means:   "The server throws away what came with the upgrade, a ClientHello included, and both sides wait until time is out. Nothing is less secure for it: throwing away is the defence against words that somebody puts behind the upgrade, and clients wait for the go-ahead.",
 		Clauses: clauses("RFC 9051 §6.2.1"),
 	},
 }

@@ -13,7 +13,7 @@ type Outcome string
 const (
 	Tested      Outcome = "tested"
 	NoTLS       Outcome = "no-tls"       // the server was understood and has no TLS for us
-	Busy        Outcome = "not-testable" // it put us off: 421, a tarpit, greylisting, a limit
+	Busy        Outcome = "not-testable" // it put us off (421, a tarpit, greylisting, a limit), or speaks another protocol
 	Unreachable Outcome = "unreachable"
 )
 

@@ -63,9 +63,14 @@ func Line(w io.Writer, r *finding.Result) error {
 	return err
 }
 
-// verdictOf is the verdict of a result, or that nothing was reached.
+// verdictOf is the verdict of a result, or that nothing was reached or could be tested.
 func verdictOf(r *finding.Result) string {
-	if !r.Reached {
+	busy := func(s finding.Service) bool { return s.Outcome == finding.Busy }
+	switch {
+	case r.Reached:
+	case slices.ContainsFunc(r.Services, busy):
+		return string(finding.NotTestable)
+	default:
 		return "unreached"
 	}
 	return string(r.Verdict)
