@@ -73,7 +73,7 @@ func judgeOldHello(v *visit, t *talk) {
 }
 
 // odds are what only some protocols have, by the dialect's name.
-var odds = map[string]odd{"smtp": mailOdd, "lmtp": mailOdd, "nbd": {unsure: true}}
+var odds = map[string]odd{"smtp": mailOdd, "lmtp": mailOdd, dialect.NBD.Name: {unsure: true}}
 
 // An odd is what a protocol adds to the row of the first work.
 type odd struct {

@@ -61,7 +61,7 @@ func offered(t *talk) bool { return t.heard.Offer != dialect.Unsaid }
 // presumed reports whether TLS was begun without a word of the server's that it is there. What comes then is
 // no wonder.
 func (t *talk) presumed() bool {
-	return errors.Is(t.road, starttls.ErrNotOffered) && t.ready.Kind != dialect.Ready
+	return errors.Is(t.road, starttls.ErrNotOffered) && t.stage >= goAhead && t.ready.Kind != dialect.Ready
 }
 
 func injected(t *talk) bool { return errors.Is(t.err, starttls.ErrInjected) }

@@ -1,6 +1,7 @@
 package finding
 
 import (
+	_ "embed"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,6 +36,30 @@ type Entry struct {
 type Mend struct {
 	Server string `json:"server"` // "Postfix"
 	Line   string `json:"line"`
+}
+
+//go:embed speakers.txt
+var speakersFile string
+
+// speakers are the dialects of the programs of mends.
+var speakers = readSpeakers()
+
+func readSpeakers() map[string][]string {
+	all := map[string][]string{}
+	for line := range strings.Lines(speakersFile) {
+		if program, dialects, ok := strings.Cut(line, ": "); ok && line[0] != '#' {
+			all[program] = strings.Fields(dialects)
+		}
+	}
+	return all
+}
+
+// MendsFor returns what to change in programs that speak the dialect, all there is if it is "".
+func (e Entry) MendsFor(dialect string) []Mend {
+	return slices.DeleteFunc(slices.Clone(e.Mend), func(m Mend) bool {
+		spoken, known := speakers[m.Server]
+		return dialect != "" && known && !slices.Contains(spoken, dialect)
+	})
 }
 
 // severity is how grave the finding is at a verdict.

@@ -12,7 +12,8 @@ Exim: tls_advertise_hosts = *, with tls_certificate and tls_privatekey
 Dovecot: ssl = yes, with ssl_cert = </path and ssl_key = </path
 OpenLDAP: olcTLSCertificateFile: /path and olcTLSCertificateKeyFile: /path
 PostgreSQL: ssl = on, with ssl_cert_file and ssl_key_file
-Prosody: modules_enabled = { "tls" }, with a certificate for the host`),
+Prosody: modules_enabled = { "tls" }, with a certificate for the host
+starttls: gateway LISTEN without tls=none; it puts TLS in front of a server that has none`),
 	},
 	{
 		ID: "clear.offer-unlisted", Stake: Medium,
@@ -44,7 +45,8 @@ Exim: acl_check_mail: deny condition = ${if eq{$tls_in_cipher}{}}
 Dovecot: ssl = required (2.4: auth_allow_cleartext = no)
 OpenLDAP: olcSecurity: tls=128 (slapd.conf: security tls=128)
 PostgreSQL: pg_hba.conf: hostssl in place of host
-Prosody: c2s_require_encryption = true and s2s_require_encryption = true`),
+Prosody: c2s_require_encryption = true and s2s_require_encryption = true
+starttls: gateway LISTEN?tls=encrypt`),
 	},
 	{
 		ID: "clear.mechanisms-before-tls", Stake: High,
@@ -56,7 +58,8 @@ Exim: auth_advertise_hosts = ${if eq{$tls_in_cipher}{}{}{*}}
 Dovecot: disable_plaintext_auth = yes (2.4: auth_allow_cleartext = no)
 OpenLDAP: olcSaslSecProps: noplain,noanonymous; olcSecurity: simple_bind=128
 PostgreSQL: pg_hba.conf: scram-sha-256 in place of password, on hostssl lines
-Prosody: c2s_require_encryption = true; allow_unencrypted_plain_auth = false`),
+Prosody: c2s_require_encryption = true; allow_unencrypted_plain_auth = false
+starttls: gateway LISTEN?tls=encrypt`),
 	},
 	{
 		ID: "clear.command-injection", Stake: High,

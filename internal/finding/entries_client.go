@@ -95,7 +95,6 @@ OpenLDAP: ldapsearch -ZZ in place of -Z
 psql: sslmode=verify-full in place of prefer
 MariaDB: --ssl-verify-server-cert in place of --ssl`)
 	verify = mend(`Postfix: smtp_tls_security_level = secure, or dane
-swaks: --tls-verify
 msmtp: tls_certcheck on
 curl: no -k
 fetchmail: sslcertck

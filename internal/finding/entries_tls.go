@@ -8,21 +8,27 @@ var tlsEntries = []Entry{
 		Means:   "Old versions of SSL and TLS can be broken or talked down to. For mail between servers weak TLS is better than none, and since 2020 hardly a server needs less than 1.2.",
 		Clauses: clauses("RFC 9325 §3.1.1; RFC 8996; RFC 8314 §4.1"),
 		Mend: mend(`Postfix: smtpd_tls_protocols = >=TLSv1.2 and smtpd_tls_mandatory_protocols = >=TLSv1.2
-Exim: openssl_options = +no_sslv3 +no_tlsv1 +no_tlsv1_1 (GnuTLS: tls_require_ciphers = NORMAL:-VERS-TLS1.0:-VERS-TLS1.1)
+Exim: openssl_options = +no_sslv3 +no_tlsv1 +no_tlsv1_1
+Exim: with GnuTLS (Debian): tls_require_ciphers = NORMAL:-VERS-TLS1.0:-VERS-TLS1.1
 Dovecot: ssl_min_protocol = TLSv1.2
 OpenLDAP: olcTLSProtocolMin: 3.3
+OpenLDAP: with GnuTLS (Debian): olcTLSCipherSuite: NORMAL:-VERS-TLS1.0:-VERS-TLS1.1
 PostgreSQL: ssl_min_protocol_version = 'TLSv1.2'
-Prosody: ssl = { protocol = "tlsv1_2+" }`),
+Prosody: ssl = { protocol = "tlsv1_2+" }
+starttls: gateway --min-version 1.2, the default`),
 	},
 	{
 		ID: "tls.suites", Stake: High,
 		Title:   "only cipher suites with forward secrecy and authenticated encryption",
 		Means:   "Among the suites that the server takes are ones that can be broken, or let whoever has recorded a session read it once the key is known.",
 		Clauses: clauses("RFC 9325 §4.1; RFC 9325 §4.2"),
-		Mend: mend(`Postfix: tls_high_cipherlist = ECDHE+AESGCM:ECDHE+CHACHA20 and smtpd_tls_mandatory_ciphers = high
+		Mend: mend(`Postfix: smtpd_tls_ciphers = high (level may) and smtpd_tls_mandatory_ciphers = high (level encrypt)
+Postfix: tls_high_cipherlist = ECDHE+AESGCM:ECDHE+CHACHA20
 Exim: tls_require_ciphers = ECDHE+AESGCM:ECDHE+CHACHA20
+Exim: with GnuTLS (Debian): tls_require_ciphers = PFS:-DHE-RSA:-MAC-ALL:+AEAD:-VERS-TLS1.0:-VERS-TLS1.1
 Dovecot: ssl_cipher_list = ECDHE+AESGCM:ECDHE+CHACHA20
 OpenLDAP: olcTLSCipherSuite: ECDHE+AESGCM:ECDHE+CHACHA20
+OpenLDAP: with GnuTLS (Debian): olcTLSCipherSuite: PFS:-DHE-RSA:-MAC-ALL:+AEAD:-VERS-TLS1.0:-VERS-TLS1.1
 PostgreSQL: ssl_ciphers = 'ECDHE+AESGCM:ECDHE+CHACHA20'
 Prosody: ssl = { ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20" }`),
 	},
@@ -33,8 +39,10 @@ Prosody: ssl = { ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20" }`),
 		Clauses: clauses("RFC 9325 §4.5; RFC 7919"),
 		Mend: mend(`Postfix: tls_eecdh_auto_curves = X25519MLKEM768 X25519 prime256v1 secp384r1
 Exim: tls_eccurve = X25519:P-256:P-384
+Exim: with GnuTLS (Debian): tls_require_ciphers = NORMAL:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1
 Dovecot: ssl_curve_list = X25519:P-256:P-384
 OpenLDAP: olcTLSECName: X25519:P-256:P-384
+OpenLDAP: with GnuTLS (Debian): olcTLSCipherSuite: NORMAL:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1
 PostgreSQL: ssl_groups = 'X25519:prime256v1:secp384r1' (before 18: ssl_ecdh_curve)
 Prosody: ssl = { curveslist = { "X25519", "prime256v1", "secp384r1" } }`),
 	},
@@ -59,6 +67,7 @@ Prosody: OpenSSL 3.5 or later, and no curveslist of old`),
 Exim: tls_dhparam = none, or tls_dh_min_bits = 2048
 Dovecot: ssl_dh = </path to a file of 3072 bits, or ssl_cipher_list with !DHE
 OpenLDAP: olcTLSDHParamFile: /path to a file of 3072 bits
+OpenLDAP: with GnuTLS (Debian): olcTLSCipherSuite: NORMAL:-DHE-RSA
 PostgreSQL: ssl_dh_params_file = '', the default, has 2048 bits
 Prosody: ssl = { dhparam = "/path to a file of 3072 bits" }`),
 	},
@@ -68,8 +77,10 @@ Prosody: ssl = { dhparam = "/path to a file of 3072 bits" }`),
 		Means:   "Signatures over SHA-1 and MD5 can be forged by those who can afford it.",
 		Clauses: clauses("RFC 9155 §4; RFC 9325 §4.5"),
 		Mend: mend(`Postfix: tls_config_file with SignatureAlgorithms in OpenSSL's own file
+Exim: with GnuTLS (Debian): tls_require_ciphers = NORMAL:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1
 Dovecot: OpenSSL's own file: CipherString = DEFAULT@SECLEVEL=2
-OpenLDAP: OpenSSL's own file: CipherString = DEFAULT@SECLEVEL=2`),
+OpenLDAP: OpenSSL's own file: CipherString = DEFAULT@SECLEVEL=2
+OpenLDAP: with GnuTLS (Debian): olcTLSCipherSuite: NORMAL:-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1`),
 	},
 	{
 		ID: "tls.compression", Stake: Medium,
@@ -121,6 +132,7 @@ Prosody: ssl = { options = { "no_renegotiation" } }`),
 		Clauses: clauses("RFC 9325 §4.2.1"),
 		Mend: mend(`Postfix: tls_preempt_cipherlist = yes
 Exim: openssl_options = +cipher_server_preference
+Exim: with GnuTLS (Debian): tls_require_ciphers = NORMAL:%SERVER_PRECEDENCE
 Dovecot: ssl_prefer_server_ciphers = yes
 PostgreSQL: ssl_prefer_server_ciphers = on
 Prosody: ssl = { options = { "cipher_server_preference" } }`),

@@ -76,6 +76,21 @@ type Finding struct {
 	Judged   []Judgement `json:"judged,omitempty"`   // by standards, for facts of TLS
 }
 
+// Headline returns the title as it stands in reports: nobody may take what should be for what was seen.
+func (f Finding) Headline() string {
+	switch f.Verdict {
+	case PhaseOut, Insufficient:
+		return "not so: " + f.Title
+	case Sufficient:
+		return "good would be: " + f.Title
+	case NotTestable:
+		return "not known: " + f.Title
+	case NotApplicable:
+		return "does not apply: " + f.Title
+	}
+	return f.Title
+}
+
 // longest is how much of what was seen is kept.
 const longest = 400
 

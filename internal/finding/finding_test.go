@@ -133,3 +133,79 @@ func TestExplainFitsATerminal(t *testing.T) {
 		}
 	}
 }
+
+// TestAdviceIsForTheTarget: only what speaks the target's protocol, and what is for all.
+func TestAdviceIsForTheTarget(t *testing.T) {
+	for _, row := range []struct {
+		id, dialect string
+		with        []string
+		without     []string
+	}{
+		{"clear.login-before-tls", "irc", []string{"starttls"}, []string{"Postfix", "Exim", "Dovecot", "PostgreSQL"}},
+		{"clear.login-before-tls", "imap", []string{"Dovecot", "starttls"}, []string{"Exim", "Prosody"}},
+		{"strip.banner-masked", "smtp", []string{"Postfix", "Cisco ASA"}, nil},
+		{"tls.suites", "ldap", []string{"OpenLDAP"}, []string{"Postfix"}},
+		{"cert.key", "nbd", []string{"all"}, nil},
+		{"client.name", "smtp", []string{"msmtp"}, []string{"swaks", "psql"}},
+	} {
+		e, ok := ByID(row.id)
+		if !ok {
+			t.Fatal(row.id)
+		}
+		var servers []string
+		for _, m := range e.MendsFor(row.dialect) {
+			servers = append(servers, m.Server)
+		}
+		for _, s := range row.with {
+			if !slices.Contains(servers, s) {
+				t.Errorf("%s for %s has nothing for %s: %v", row.id, row.dialect, s, servers)
+			}
+		}
+		for _, s := range row.without {
+			if slices.Contains(servers, s) {
+				t.Errorf("%s for %s has a line for %s", row.id, row.dialect, s)
+			}
+		}
+	}
+	for _, e := range Catalogue() {
+		for _, m := range e.Mend {
+			if speakers[m.Server] == nil && m.Server != "all" && m.Server != "starttls" {
+				t.Errorf("%s: nobody knows what %s speaks", e.ID, m.Server)
+			}
+		}
+	}
+}
+
+func TestHeadlinesCannotBeMisread(t *testing.T) {
+	for verdict, want := range map[Verdict]string{
+		Good: "TLS is offered", Sufficient: "good would be: TLS is offered", PhaseOut: "not so: TLS is offered",
+		Insufficient: "not so: TLS is offered", NotTestable: "not known: TLS is offered",
+	} {
+		if got := New("clear.offer", verdict, "").Headline(); got != want {
+			t.Errorf("%s: %s", verdict, got)
+		}
+	}
+}
+
+// TestWhatIsBadComesFirst: a list that is cut must not lose it.
+func TestWhatIsBadComesFirst(t *testing.T) {
+	s, err := StandardByID("rfc9325")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct{ want, facts string }{
+		{"insufficient: TLS 1.0; good: TLS 1.3, TLS 1.2", "TLS 1.3,TLS 1.2,TLS 1.0"},
+		{"TLS 1.3, TLS 1.2", "TLS 1.3,TLS 1.2"},
+		{"insufficient: TLS 1.1, no TLS 1.2 or TLS 1.3; sufficient: no TLS 1.3", "TLS 1.1"},
+		{"sufficient: no TLS 1.3; good: TLS 1.2", "TLS 1.2"},
+	} {
+		var facts []Fact
+		for value := range strings.SplitSeq(row.facts, ",") {
+			facts = append(facts, Fact{"version", value})
+		}
+		found, _ := Judge(facts, []Standard{s})
+		if len(found) != 1 || found[0].Evidence != row.want {
+			t.Errorf("%s: %+v", row.facts, found)
+		}
+	}
+}

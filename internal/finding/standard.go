@@ -113,7 +113,7 @@ func (s *Standard) Judge(facts []Fact) Standing {
 	for _, r := range s.Rules {
 		looked := slices.ContainsFunc(facts, func(f Fact) bool { return f.Kind == r.Fact })
 		if r.Absent && looked && !slices.ContainsFunc(facts, r.matches) {
-			add(Fact{r.Fact, "no " + strings.Join(r.Match, ", ")}, r)
+			add(Fact{r.Fact, "no " + strings.Join(r.Match, " or ")}, r)
 		}
 	}
 	return st
@@ -162,9 +162,42 @@ func Judge(facts []Fact, standards []Standard) (all []Finding, standings []Stand
 				}
 			}
 		}
-		f := New(e.ID, verdict, strings.Join(values, ", "))
+		f := New(e.ID, verdict, byVerdict(values, judged))
 		f.Judged = judged
 		all = append(all, f)
 	}
 	return all, standings
+}
+
+// byVerdict lists the values of facts and what was missed, the worst first, each group under its verdict if
+// there are several.
+func byVerdict(values []string, judged []Judgement) string {
+	verdicts := map[string]Verdict{}
+	for _, j := range judged {
+		if !slices.Contains(values, j.Fact.Value) {
+			values = append(values, j.Fact.Value)
+		}
+		if j.Verdict.Worse(verdicts[j.Fact.Value]) {
+			verdicts[j.Fact.Value] = j.Verdict
+		}
+	}
+	var groups []string
+	for _, v := range slices.Backward(append([]Verdict{""}, Verdicts...)) {
+		var group []string
+		for _, value := range values {
+			if verdicts[value] == v {
+				group = append(group, value)
+			}
+		}
+		switch {
+		case len(group) == 0:
+		case len(group) == len(values):
+			return strings.Join(group, ", ")
+		case v == "":
+			groups = append(groups, "not judged: "+strings.Join(group, ", "))
+		default:
+			groups = append(groups, string(v)+": "+strings.Join(group, ", "))
+		}
+	}
+	return strings.Join(groups, "; ")
 }

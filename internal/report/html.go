@@ -48,7 +48,7 @@ func explained(s *finding.Service, all []finding.Finding) (e explanations) {
 	}
 	for _, f := range byGravity(all) {
 		entry, _ := finding.ByID(f.ID)
-		x := explanation{f, entry.Means, mends(entry, protocol)}
+		x := explanation{f, entry.Means, entry.MendsFor(protocol)}
 		if (Text{}).Shows(f) {
 			e.Shown = append(e.Shown, x)
 		} else {

@@ -186,7 +186,7 @@ func JUnit(w io.Writer, results []*finding.Result) error {
 			switch f.Verdict {
 			case finding.Insufficient:
 				at.Failures++
-				c.Failure = &message{f.Title, string(f.Severity), f.Evidence}
+				c.Failure = &message{f.Headline(), string(f.Severity), f.Evidence}
 			case finding.NotApplicable, finding.NotTestable:
 				at.Skipped++
 				c.Skipped = &message{Text: string(f.Verdict) + ": " + f.Evidence}
@@ -242,7 +242,7 @@ func SARIF(w io.Writer, results []*finding.Result) error {
 			}
 			found = append(found, object{
 				"ruleId": f.ID, "ruleIndex": index[f.ID], "kind": kind, "level": level,
-				"message": text{string(f.Verdict) + ": " + f.Title + ". Seen: " + f.Evidence},
+				"message": text{string(f.Verdict) + ": " + f.Headline() + ". Seen: " + f.Evidence},
 				"locations": []object{{
 					"physicalLocation": object{"artifactLocation": object{"uri": uri}},
 					"logicalLocations": []object{{"fullyQualifiedName": place, "kind": "resource"}},

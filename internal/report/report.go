@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"starttls/dialect"
 	"starttls/internal/finding"
 )
 
@@ -175,10 +174,7 @@ func (t Text) Shows(f finding.Finding) bool {
 
 // Finding writes one finding about a service of a protocol, and what to change in the servers of it.
 func (t Text) Finding(protocol string, f finding.Finding) {
-	title := f.Title
-	if f.Verdict == finding.Insufficient || f.Verdict == finding.PhaseOut {
-		title = "not so: " + title
-	}
+	title := f.Headline()
 	if f.Grade != "" {
 		title += " (" + string(f.Grade) + ")"
 	}
@@ -187,27 +183,10 @@ func (t Text) Finding(protocol string, f finding.Finding) {
 		fmt.Fprintf(t.W, "        seen: %s\n", finding.Wrap(f.Evidence, columns-14, "              "))
 	}
 	if e, ok := finding.ByID(f.ID); ok && f.Verdict.Bad() {
-		for _, m := range mends(e, protocol) {
+		for _, m := range e.MendsFor(protocol) {
 			fmt.Fprintf(t.W, "        %-10s %s\n", m.Server, finding.Wrap(m.Line, columns-19, strings.Repeat(" ", 19)))
 		}
 	}
-}
-
-// mends returns what to change in the servers that are known to speak the protocol, or all there is.
-func mends(e finding.Entry, protocol string) []finding.Mend {
-	var some []finding.Mend
-	for _, d := range dialect.All {
-		for _, m := range e.Mend {
-			spoken := func(peer string) bool { return strings.HasPrefix(peer, m.Server+" ") }
-			if d.Name == protocol && slices.ContainsFunc(d.Tried, spoken) {
-				some = append(some, m)
-			}
-		}
-	}
-	if some == nil {
-		return e.Mend
-	}
-	return some
 }
 
 // verdict writes the last line.
