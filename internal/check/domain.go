@@ -88,6 +88,8 @@ func (a *audit) judgeMX(e *policy.Evidence) {
 		a.say("mail.mx", finding.NotApplicable, "the domain says that it takes no mail (null MX)")
 	case a.plan.Refusal != nil && !a.plan.Refusal.Temporary():
 		a.say("mail.mx", finding.Insufficient, "%s", a.plan.Refusal.Text)
+	case len(a.plan.Attempts) == 1:
+		a.say("mail.mx", finding.Good, "one host")
 	default:
 		a.say("mail.mx", finding.Good, "%d hosts", len(a.plan.Attempts))
 	}

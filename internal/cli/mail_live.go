@@ -63,7 +63,7 @@ func (r *policyRun) visitAt(ctx context.Context, a *policy.Attempt, addr netip.A
 	case s.TLS != nil:
 		text += ", " + describe(s.TLS)
 	default:
-		text += ": " + err.Error()
+		text += ": " + policy.Words(err)
 	}
 	return text, v.Refusal == nil
 }

@@ -184,10 +184,12 @@ func (d *decision) notInPolicy(host string) *tlsrpt.Failure {
 
 // opportunistic takes what it gets, unless the host has given more before.
 func (d *decision) opportunistic(a *Attempt, h *Host) {
-	a.set(starttls.May, FromDefault, "nothing demands TLS; it is used if it is offered")
+	a.set(starttls.May, FromDefault, "nothing demands TLS")
 	if wish := d.wish(); wish.Level != starttls.Auto {
-		a.Source = FromOverride
+		a.set(starttls.May, FromOverride, "the operator demands no TLS beyond "+wish.Level.String())
 	}
+	none := a.Why
+	a.Why += "; it is used if it is offered"
 	seen := d.recent(h)
 	if seen == nil {
 		return
@@ -198,7 +200,7 @@ func (d *decision) opportunistic(a *Attempt, h *Host) {
 		return
 	}
 	a.Remembered = seen
-	a.Why = "nothing demands TLS; it gave TLS on " + when + ", and if it offers none now that is an alarm"
+	a.Why = none + "; it gave TLS on " + when + ", and if it offers none now that is an alarm"
 }
 
 // pin demands one of several certificates or keys, whatever names and dates they have. That is what

@@ -126,7 +126,7 @@ func (a *Attempt) refuse(s Session, err error) *Refusal {
 		where += "[" + s.Addr.String() + "]"
 	}
 	if !ofTLS(err) {
-		return &Refusal{Code: 451, Enhanced: "4.4.2", Text: fmt.Sprintf("%s: %s", where, clip(err.Error()))}
+		return &Refusal{Code: 451, Enhanced: "4.4.2", Text: fmt.Sprintf("%s: %s", where, Words(err))}
 	}
 	f := failureOf(err)
 	r := &Refusal{Code: 451, Enhanced: "4.7.5", Failure: &f}

@@ -9,10 +9,12 @@ import (
 
 // watch adds the policies that there are and that are not what is enforced.
 func (d *decision) watch(a *Attempt, h *Host) {
+	wish := d.wish()
+	below := (wish.Level != starttls.Auto || len(wish.Fingerprints) > 0) && a.Level != starttls.None && !d.o.TLSOptional
 	if a.Policy.Type != tlsrpt.TLSA && h.DANE.Outcome >= dane.Unusable {
 		a.Watch = append(a.Watch, Watch{
 			Source: FromDANE, Level: starttls.Dane, Names: d.daneNames(h), TLSA: h.DANE.Records,
-			Policy: d.danePolicy(h), Failure: unusable(h),
+			Policy: d.danePolicy(h), Failure: unusable(h), Overridden: below && h.DANE.Outcome == dane.Usable,
 		})
 	}
 	p := d.STS.Policy
@@ -27,6 +29,7 @@ func (d *decision) watch(a *Attempt, h *Host) {
 	}
 	a.Watch = append(a.Watch, Watch{
 		Source: FromSTS, Level: starttls.Secure, Names: []string{a.Host}, Failure: failure, Policy: d.stsPolicy(),
+		Overridden: below && d.enforced() != nil && a.Policy.Type != tlsrpt.TLSA, // which goes before it
 	})
 }
 

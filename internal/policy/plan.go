@@ -101,6 +101,9 @@ type Watch struct {
 	// could not be had.
 	Failure *tlsrpt.Failure
 	Policy  tlsrpt.Policy
+	// Overridden: this would be enforced if the operator did not have something else. A session that
+	// contradicts it is an alarm all the same.
+	Overridden bool
 }
 
 // A Refusal is why nothing is sent to a host or a domain, as it is told in SMTP (policy table of

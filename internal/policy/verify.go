@@ -110,7 +110,7 @@ func named(c *x509.Certificate, name string) error {
 
 // failureOf is how reports count the failure of a handshake or of a verification (RFC 8460 §4.3).
 func failureOf(err error) tlsrpt.Failure {
-	f := tlsrpt.Failure{Type: tlsrpt.ValidationFailure, Info: clip(err.Error())}
+	f := tlsrpt.Failure{Type: tlsrpt.ValidationFailure, Info: Words(err)}
 	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		f.Info = clip(e.Err.Error()) // that it befell in the handshake goes without saying
 	}

@@ -45,7 +45,7 @@ func unreached(a *policy.Attempt, ip netip.Addr, err error) *policy.Refusal {
 	if _, ok := errors.AsType[*authError](err); ok {
 		enhanced = "4.7.8" // RFC 4954 §6; not the message's fault
 	}
-	return &policy.Refusal{Code: 451, Enhanced: enhanced, Text: fmt.Sprintf("%s[%s]: %v", a.Host, ip, err)}
+	return &policy.Refusal{Code: 451, Enhanced: enhanced, Text: fmt.Sprintf("%s[%s]: %s", a.Host, ip, policy.Words(err))}
 }
 
 // approach goes as far as a host lets us: to TLS, or where the level lets it into the clear.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"starttls"
 	"starttls/internal/policy"
+	"starttls/tlsrpt"
 )
 
 // An Alarm is a host that does not give what was proved of it, or what it gave before: whoever sits on the
@@ -35,6 +37,7 @@ func (d *delivery) told(a *policy.Attempt, s policy.Session, v policy.Verdict, o
 	failed := proved && v.Refusal != nil && v.Refusal.Failure != nil
 	gone := a.Remembered != nil && s.TLS == nil && (on || errors.Is(s.Err, starttls.ErrInjected))
 	if !failed && !gone {
+		d.overridden(a, s, v)
 		return
 	}
 	alarm := Alarm{Addr: s.Addr.String(), Kind: kindOf(s.Err), Source: a.Source, Text: a.Why}
@@ -45,6 +48,27 @@ func (d *delivery) told(a *policy.Attempt, s policy.Session, v policy.Verdict, o
 		alarm.Text = v.Refusal.Text
 	}
 	d.alarm(a, alarm, v.Word)
+}
+
+// overridden raises the alarm where a session contradicts what is proved of the host, and the operator lets mail
+// go on all the same.
+func (d *delivery) overridden(a *policy.Attempt, s policy.Session, v policy.Verdict) {
+	for i, w := range a.Watch {
+		if !w.Overridden || len(v.Outcomes) == 0 || !v.Outcomes[i+1].Failed { // the first is of what is enforced
+			continue
+		}
+		failure := v.Outcomes[i+1].Failures[0]
+		kind := kindOf(s.Err)
+		switch {
+		case failure.Reason == tlsrpt.ReasonMXNotInPolicy:
+			kind = "unlisted"
+		case s.TLS != nil:
+			kind = "unverified"
+		}
+		text := fmt.Sprintf("%s[%s]: the operator demands no TLS beyond %s: %s", a.Host, s.Addr, a.Level, failure.Info)
+		d.alarm(a, Alarm{Addr: s.Addr.String(), Kind: kind, Source: w.Source, Text: text}, v.Word)
+		return
+	}
 }
 
 // alarm tells of an alarm, in the log and elsewhere. word is the verdict on the session.

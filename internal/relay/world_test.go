@@ -28,6 +28,8 @@ type world struct {
 	stsMX  []string // if nil, the hosts
 	hosts  []host
 	strip  policy.Reaction
+	// override is what the operator demands, nil if nothing.
+	override *policy.Override
 }
 
 // dead is an address at which nothing listens.
@@ -40,7 +42,7 @@ var elsewhere = netip.MustParseAddrPort("192.0.2.1:587")
 func (b *bench) know(domain string, w world) {
 	e := &policy.Evidence{
 		Domain: domain, At: time.Now(), Port: 25,
-		MX: &resolver.Answer{Name: domain, Canonical: domain, Status: resolver.Insecure, TTL: time.Hour},
+		MX: &resolver.Answer{Name: domain, Canonical: domain, Status: resolver.Insecure, TTL: time.Hour}, Override: w.override,
 	}
 	if w.secure {
 		e.MX.Status = resolver.Secure
