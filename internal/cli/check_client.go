@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -44,6 +45,19 @@ type clientCheck struct {
 	text   report.Text
 }
 
+// together lets several write to one stream, one after the other: visits end while the client's own words
+// are printed.
+type together struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (t *together) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.w.Write(p)
+}
+
 // checkClient has hostile servers listen, has the command visit them if there is one, and tells what the
 // client did.
 func (f *checkFlags) checkClient(ctx context.Context, std streams, command []string) (err error) {
@@ -51,13 +65,14 @@ func (f *checkFlags) checkClient(ctx context.Context, std streams, command []str
 	if err != nil {
 		return err
 	}
-	c := &clientCheck{checkFlags: f, std: std, people: std.out}
+	c := &clientCheck{checkFlags: f, std: std, people: &together{w: std.out}}
 	if c.out, err = f.open(std, false); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.out.close()) }()
+	c.std.err = &together{w: std.err}
 	if f.format != "text" || f.output != "" {
-		c.people = std.err
+		c.people = c.std.err
 	}
 	c.text = c.out.text
 	name := e.Options.Get("match")
@@ -165,7 +180,7 @@ func (c *clientCheck) runOne(ctx context.Context, l *villain.Listener, args []st
 	cmd.WaitDelay = settleTime
 	err := cmd.Run()
 	if c.all {
-		fmt.Fprintf(c.std.err, "%s", said.Bytes())
+		c.std.err.Write(said.Bytes())
 	}
 	if _, ended := errors.AsType[*exec.ExitError](err); err != nil && !ended && ctx.Err() == nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return err

@@ -14,22 +14,35 @@ import (
 // somebody else.
 func TestRelayLogin(t *testing.T) {
 	pki := peer.NewPKI(t)
-	exim := peer.StartExim(t, peer.EximOptions{})
 	dir := t.TempDir()
 	secret := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secret, []byte(peer.Password+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	at := func(addr string) string { return "localhost" + addr[strings.LastIndexByte(addr, ':'):] }
-	for name, row := range map[string]struct{ back, want, log string }{
-		"STARTTLS, PLAIN":     {"submission://" + at(exim.StartTLS) + "?tls=secure&auth=" + peer.User + "&secret=file:" + secret, "250", "A=plain:" + peer.User},
-		"TLS at once, LOGIN":  {"submissions://" + at(exim.SMTPS) + "?tls=secure&mech=login&auth=" + peer.User + "&secret=command:cat%20" + secret, "250", "A=login:" + peer.User},
-		"wrong password":      {"submission://" + at(exim.StartTLS) + "?tls=secure&auth=" + peer.User + "&secret=command:echo%20wrong", "451 4.7.8", ""},
-		"another certificate": {"submission://" + at(exim.StartTLS) + "?tls=secure&match=elsewhere.test&auth=" + peer.User + "&secret=file:" + secret, "451 4.7.5", ""},
-		"no TLS there":        {"submission://" + at(exim.Plain) + "?tls=secure&auth=" + peer.User + "&secret=file:" + secret, "451 4.7.4", ""},
+	for name, row := range map[string]struct {
+		back      func(exim *peer.Exim) string
+		want, log string
+	}{
+		"STARTTLS, PLAIN": {func(exim *peer.Exim) string {
+			return "submission://" + at(exim.StartTLS) + "?tls=secure&auth=" + peer.User + "&secret=file:" + secret
+		}, "250", "A=plain:" + peer.User},
+		"TLS at once, LOGIN": {func(exim *peer.Exim) string {
+			return "submissions://" + at(exim.SMTPS) + "?tls=secure&mech=login&auth=" + peer.User + "&secret=command:cat%20" + secret
+		}, "250", "A=login:" + peer.User},
+		"wrong password": {func(exim *peer.Exim) string {
+			return "submission://" + at(exim.StartTLS) + "?tls=secure&auth=" + peer.User + "&secret=command:echo%20wrong"
+		}, "451 4.7.8", ""},
+		"another certificate": {func(exim *peer.Exim) string {
+			return "submission://" + at(exim.StartTLS) + "?tls=secure&match=elsewhere.test&auth=" + peer.User + "&secret=file:" + secret
+		}, "451 4.7.5", ""},
+		"no TLS there": {func(exim *peer.Exim) string {
+			return "submission://" + at(exim.Plain) + "?tls=secure&auth=" + peer.User + "&secret=file:" + secret
+		}, "451 4.7.4", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := begin(t, pki, "smtp://127.0.0.1:0?tls=none", row.back, "--ca", pki.CAFile)
+			exim := peer.StartExim(t, peer.EximOptions{}) // with a mailbox of its own
+			g := begin(t, pki, "smtp://127.0.0.1:0?tls=none", row.back(exim), "--ca", pki.CAFile)
 			subject := strings.ReplaceAll(name, " ", "-")
 			out, _ := peer.Run(t, limit, nil, "swaks", "--server", g.Addr, "--from", "a@sender.test", "--to", "b@example.test", "--header", "Subject: "+subject)
 			if !strings.Contains(out, row.want) {
