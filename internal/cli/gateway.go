@@ -36,14 +36,9 @@ type gatewayFlags struct {
 	maxConns, maxPerAddr int
 }
 
-func newGateway(std streams) *cobra.Command {
-	var f gatewayFlags
-	cmd := &cobra.Command{
-		Use: "gateway {LISTEN [BACKEND...] | --config FILE}",
-		// "verify" is a command of its own below this one.
-		TraverseChildren: true,
-		Short:            "TLS in front of, or behind, any of the protocols",
-		Long: `Listen at LISTEN and pass each connection on to BACKEND, with TLS put on either side.
+// gatewayHelp is what "gateway --help" says.
+func gatewayHelp() string {
+	return `Listen at LISTEN and pass each connection on to BACKEND, with TLS put on either side.
 
 Endpoints are URLs, scheme://host:port?option=value, or scheme+unix:/path.
   ` + strings.Join(starttls.Schemes(), " ") + `
@@ -115,7 +110,17 @@ session or after --grace. SIGTERM stops: no new connections, the others may
 end within --grace; a second one stops at once.
 
 Exit status: 0 stopped by a signal; 2 a listener could not be opened or failed, or a file
-could not be read; 64 wrong usage, or a mistake in the file.`,
+could not be read; 64 wrong usage, or a mistake in the file.`
+}
+
+func newGateway(std streams) *cobra.Command {
+	var f gatewayFlags
+	cmd := &cobra.Command{
+		Use: "gateway {LISTEN [BACKEND...] | --config FILE}",
+		// "verify" is a command of its own below this one.
+		TraverseChildren: true,
+		Short:            "TLS in front of, or behind, any of the protocols",
+		Long:             gatewayHelp(),
 		Example: `  starttls gateway smtp://127.0.0.1:2525
   starttls gateway 'imap://:143' 'imap://127.0.0.1:1143' --cert mail.pem --key mail.key
   starttls gateway 'ldap://:389?tls=encrypt' 'ldap://127.0.0.1:1389'
