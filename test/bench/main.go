@@ -4,7 +4,7 @@
 // bulk, memory of idle connections, round trips; and "policy serve" beside postfix-mta-sts-resolver. All are measured in one run, in rounds that take turns,
 // and the median of the rounds is told, so that what else the machine does hits all alike.
 //
-//	go run ./test/bench [-quick] [-rounds N] [-only sessions|bulk|memory|latency|policy] [-self DIR]
+//	go run ./test/bench [-quick] [-rounds N] [-only PART] [-self DIR]
 //
 // The clients and the backend are part of this program, the same for all; everything stays on
 // loopback. It asserts nothing. A peer that is not on the machine is left out. What it starts it stops,

@@ -129,7 +129,7 @@ type ledger func(rcpt string) (status, words string)
 // belongs or waits, for the right reason, and none has arrived twice.
 func settled(t *testing.T, l *lab.Lab, domains []lab.Domain, given map[string]int, n int, read func() ledger) {
 	t.Helper()
-	end := time.Now().Add(2*limit + time.Duration(n)*50*time.Millisecond)
+	end := time.Now().Add(2*limit + time.Duration(n)*150*time.Millisecond)
 	var book ledger
 	for missing := n; missing > 0; {
 		book, missing = read(), 0
