@@ -51,12 +51,12 @@ func textual(d *dialect.Dialect) bool {
 func judgeInjection(v *visit, t *talk) {
 	const injection, behind = "clear.command-injection", "clear.bytes-after-ready"
 	switch {
-	case errors.Is(t.err, starttls.ErrInjected):
-		v.judgeBehind(behind, t.behind)
-		v.say(injection, finding.Good, "not inside TLS")
+	case errors.Is(t.err, starttls.ErrInjected) && v.answered(t.behind):
+		v.say(behind, finding.Insufficient, "the server answers in the clear, behind its go-ahead, what was sent behind the upgrade: %s", finding.Quote(t.behind))
+		v.say(injection, finding.Good, handshakeFails)
 		return
-	case t.stage == goAhead:
-		v.say(injection, finding.Good, "the handshake fails on what stands behind the upgrade")
+	case errors.Is(t.err, starttls.ErrInjected), t.stage == goAhead:
+		v.say(injection, finding.Good, handshakeFails)
 	case t.stage < goAhead:
 		v.say(injection, finding.Good, "the server does not go ahead: %s", cause(t))
 	case t.stage < left:
@@ -68,18 +68,22 @@ func judgeInjection(v *visit, t *talk) {
 	default:
 		v.say(injection, finding.Good, "what stands behind the upgrade is dropped")
 	}
-	v.say(behind, finding.Good, "TLS follows the go-ahead")
+	v.say(behind, finding.Good, "nothing that stands behind the upgrade is answered in the clear")
 }
 
 // noticed are the words of a server that has seen that something stood behind the upgrade.
 var noticed = regexp.MustCompile(`(?i)received unencrypted data after`)
 
-// judgeBehind reads what was said in the clear where TLS must follow: an answer to what was sent behind the
-// upgrade, or that the handshake has failed on it, which some servers say in the clear before they hang up.
-func (v *visit) judgeBehind(id string, words []byte) {
+// handshakeFails is what most servers do with an injected command: they read it as a ClientHello. Whether an
+// alert, some words in the clear or nothing but the end of the connection is seen of that is chance, and so
+// is not told.
+const handshakeFails = "the handshake fails on what stands behind the upgrade"
+
+// answered reports whether words that were said in the clear, where TLS must follow, answer what was sent
+// behind the upgrade. An alert, a refusal and a goodbye say no more than that the handshake has failed.
+func (v *visit) answered(words []byte) bool {
 	if len(words) > 0 && words[0] == recordAlert {
-		v.say(id, finding.Good, "the handshake fails on what stands behind the upgrade, before it is begun")
-		return
+		return false
 	}
 	s := v.endpoint.Dialect.Speak(dialect.Client, false)
 	s.Read(v.honest.heard.Greeting.Raw)
@@ -92,11 +96,9 @@ func (v *visit) judgeBehind(id string, words []byte) {
 		m, n, err := s.Read(words)
 		switch {
 		case err != nil, n == 0, m.Kind == dialect.No, m.Kind == dialect.Bye:
-			v.say(id, finding.Sufficient, "the handshake fails on what stands behind the upgrade, which is told in the clear: %s", finding.Quote(words))
-			return
+			return false
 		case m.Kind == dialect.Caps, !s.Pending():
-			v.say(id, finding.Insufficient, "the server answers in the clear, behind its go-ahead, what was sent behind the upgrade: %s", finding.Quote(words))
-			return
+			return true
 		}
 		words = words[n:]
 	}
