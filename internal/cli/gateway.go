@@ -164,7 +164,13 @@ func newGateway(std streams) *cobra.Command {
 			return s.run(cmd.Context())
 		},
 	}
-	fs := cmd.Flags()
+	f.add(cmd.Flags())
+	cmd.AddCommand(newVerify(std))
+	return cmd
+}
+
+// add adds the flags to those of a command.
+func (f *gatewayFlags) add(fs *pflag.FlagSet) {
 	fs.SortFlags = false
 	fs.StringVar(&f.config, "config", "", "read routes and all else from `FILE`")
 	fs.BoolVar(&f.check, "check", false, "read the file, tell what is wrong with it, and serve nothing")
@@ -193,8 +199,6 @@ func newGateway(std streams) *cobra.Command {
 	fs.BoolVar(&f.anywhere, "anywhere", false, "let --metrics be seen from other machines")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn, error")
 	fs.StringVar(&f.logFormat, "log-format", "text", "text, json")
-	cmd.AddCommand(newVerify(std))
-	return cmd
 }
 
 // alone tells of flags that were given beside --config, and would not count.

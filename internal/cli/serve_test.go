@@ -51,17 +51,23 @@ func startReloading(t *testing.T, names ...string) *reloading {
 		read: func() (*config.File, error) { return config.Read("f.toml", []byte(r.text)) },
 	}
 	r.configure(names...)
-	if err := r.start(); err != nil {
+	startService(t, r.service)
+	return r
+}
+
+// startService begins to serve, to the end of the test.
+func startService(t *testing.T, s *service) {
+	t.Helper()
+	if err := s.start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		signals := make(chan os.Signal)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		r.grace = 0
-		r.end(ctx, signals)
+		s.grace = 0
+		s.end(ctx, signals)
 	})
-	return r
 }
 
 // configure writes a configuration of the named routes; a word after a colon is one more line of it.
