@@ -84,7 +84,7 @@ func checkedServers() []checked {
 	}
 	inn := func(mode peer.Mode) func(*testing.T, *peer.PKI) string {
 		return func(t *testing.T, _ *peer.PKI) string {
-			return "nntp://" + peer.StartINN(t, peer.INNOptions{Mode: mode, Extra: []string{"nnrpdloadlimit: 0"}}).Addr
+			return "nntp://" + peer.StartINN(t, peer.INNOptions{Mode: mode}).Addr
 		}
 	}
 	proftpd := func(mode peer.Mode) func(*testing.T, *peer.PKI) string {

@@ -7,9 +7,8 @@ import (
 
 // INNOptions are the choices for StartINN; the zero value is fine.
 type INNOptions struct {
-	Mode  Mode     // ModeRequired answers 483 before STARTTLS
-	Cert  Pair     // if zero, the PKI's server certificate
-	Extra []string // further lines of inn.conf
+	Mode Mode // ModeRequired answers 483 before STARTTLS
+	Cert Pair // if zero, the PKI's server certificate
 }
 
 // NewsGroup is the group of a StartINN, and NewsArticle the identity of the one
@@ -87,6 +86,7 @@ func innConf(in *instance, o INNOptions, bin string, news account) []string {
 	conf := []string{
 		"organization: peer",
 		"mta: /bin/true",
+		"nnrpdloadlimit: 0", // readers are served however busy the machine is
 		"domain: example.test",
 		"pathhost: news.example.test",
 		"fromhost: news.example.test",
@@ -109,5 +109,5 @@ func innConf(in *instance, o INNOptions, bin string, news account) []string {
 		cert := o.Cert.or(in.t)
 		conf = append(conf, "tlscertfile: "+cert.CertFile, "tlskeyfile: "+in.privateKey(cert, news))
 	}
-	return append(conf, o.Extra...)
+	return conf
 }

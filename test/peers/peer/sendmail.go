@@ -97,6 +97,8 @@ func sendmailConf(in *instance, o SendmailOptions, cf string, a []string) []stri
 		define("confTO_IDENT", "0"),
 		define("confLOG_LEVEL", "14"),
 		define("confBIND_OPTS", ""),
+		define("confQUEUE_LA", "9999"), // mail goes at once however busy the machine is
+		define("confREFUSE_LA", "9999"),
 		define("confCACERT", o.CAFile),
 		define("confCACERT_PATH", in.dir),
 		define("confSERVER_CERT", cert.CertFile),
