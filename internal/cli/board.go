@@ -24,6 +24,7 @@ type board struct {
 	status.Board
 	ln      net.Listener // nil if it is shown nowhere
 	started time.Time
+	tickets *sharedTickets
 	routes  atomic.Pointer[[]*served] // as they are now; others read them
 }
 
@@ -81,6 +82,7 @@ func (b *board) view() status.View {
 
 // writeGauges writes what changes without anything being counted.
 func (b *board) writeGauges(w io.Writer) {
+	b.tickets.write(w)
 	for _, r := range *b.routes.Load() {
 		if o, ok := r.server.(*openOutbound); ok && o.kept != nil {
 			writeStore(w, fmt.Sprintf("{route=%q}", r.Name), o.kept)

@@ -73,6 +73,8 @@ type assembly struct {
 	std  streams
 	log  *slog.Logger
 	lab  *lab.Lab // what is behind mx:, nil for the world
+	// tickets are shared with other nodes, or not.
+	tickets *sharedTickets
 	// servers are the endpoints behind.
 	servers []string
 	// look says to look only: nothing is made on disk.
@@ -90,13 +92,13 @@ func (a *assembly) wrong(key string, err error) error {
 
 // assemble turns the configuration's routes into ones that can be served. Nothing is opened yet but the
 // files of certificates.
-func assemble(std streams, file *config.File, log *slog.Logger, l *lab.Lab, look bool) (all []*running, failed error) {
+func assemble(std streams, file *config.File, log *slog.Logger, l *lab.Lab, t *sharedTickets, look bool) (all []*running, failed error) {
 	if len(file.Routes) == 0 {
 		return nil, file.Errorf("", "there is no [[route]]: nothing to serve")
 	}
 	at := make(map[string]bool)
 	for i, route := range file.Routes {
-		a := &assembly{Route: route, file: file, key: fmt.Sprintf("route[%d]", i), std: std, log: log, lab: l, look: look}
+		a := &assembly{Route: route, file: file, key: fmt.Sprintf("route[%d]", i), std: std, log: log, lab: l, tickets: t, look: look}
 		r, err := a.assemble()
 		if err == nil && at[r.listen.String()] && !anyPort(r.listen) {
 			err = a.wrong("listen", fmt.Errorf("%s is another route's already", r.listen))
@@ -249,6 +251,9 @@ func (a *assembly) front(r *running) error {
 	r.certs.Strict = !r.self && r.Dialect.ALPN != nil
 	asks.GetCertificate = r.certs.GetCertificate
 	front.TLS = withVersion(asks, version)
+	if err := a.tickets.protect(front.TLS, r, a.ClientCA); err != nil {
+		return failed(err)
+	}
 	if version < tls.VersionTLS12 {
 		r.Log.Warn("clients may use a TLS version that is no longer safe (RFC 8996)", "min_version", word)
 	}

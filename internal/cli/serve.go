@@ -33,8 +33,10 @@ type service struct {
 	routes map[string]*served // by where they listen
 	board  *board
 	acme   *acmeTasks
-	broken chan error     // from a listener that has failed for good
-	left   sync.WaitGroup // of gateways that still have sessions
+	// tickets are shared with other nodes, or not.
+	tickets *sharedTickets
+	broken  chan error     // from a listener that has failed for good
+	left    sync.WaitGroup // of gateways that still have sessions
 }
 
 // A served route is a running one with its listener.
@@ -89,7 +91,12 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 			return nil, nil, err
 		}
 	}
-	all, err := assemble(s.std, file, s.log, s.lab, look)
+	if s.tickets == nil {
+		if s.tickets, err = newTickets(file, s.log, look); err != nil {
+			return nil, nil, err
+		}
+	}
+	all, err := assemble(s.std, file, s.log, s.lab, s.tickets, look)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -130,6 +137,7 @@ func (s *service) run(ctx context.Context) error {
 	defer hide()
 	s.board.serve(ctx)
 	s.acme.run(ctx)
+	s.tickets.run()
 	s.tell(systemd.Ready)
 	succeeded()
 	var watchdog <-chan time.Time
@@ -183,6 +191,7 @@ func (s *service) start() error {
 	if s.board, err = newBoard(file, &sockets); err != nil {
 		return err
 	}
+	s.board.tickets = s.tickets
 	if err := s.acme.listen(&sockets); err != nil {
 		return failed(err)
 	}
@@ -266,6 +275,7 @@ func (s *service) leave(ctx context.Context, r *served) {
 
 // end stops accepting everywhere and waits for sessions. A second signal ends those at once.
 func (s *service) end(ctx context.Context, signals <-chan os.Signal) error {
+	defer s.tickets.close()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	for _, r := range s.routes {

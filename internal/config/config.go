@@ -41,6 +41,9 @@ type TLS struct {
 	// made and kept.
 	Certificates []Certificate `toml:"certificate"`
 	MinVersion   string        `toml:"min-version"` // if empty, 1.2
+	// Tickets says whose the keys of session tickets are: own, or shared with all that use the same store. If
+	// empty, own. Of the one-line form it cannot be said.
+	Tickets string `toml:"tickets"`
 }
 
 // A Certificate names the PEM files of a chain and its key.

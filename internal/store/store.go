@@ -1,12 +1,12 @@
 // Package store keeps what must outlive the process: MTA-STS policies, what was seen of hosts, and the
-// counts for TLS-RPT. It is SQLite in a file, or PostgreSQL where several nodes share one view; the schema
-// is the same.
+// counts for TLS-RPT; and the secrets of session tickets, for nodes that share them. It is SQLite in a file,
+// or PostgreSQL where several nodes share one view; the schema is the same.
 //
 // # Where to start
 //
-// [Open], and then the three things kept: [Store.Policies] is the cache of package mtasts, [Store.Hosts]
-// the memory of package policy, [Store.Tally] counts sessions. [Store.Flush] returns when all that was
-// given to them is on disk.
+// [Open], and then the things kept: [Store.Policies] is the cache of package mtasts, [Store.Hosts]
+// the memory of package policy, [Store.Tally] counts sessions, [Store.Tickets] has secrets. [Store.Flush]
+// returns when all that was given to the first three is on disk.
 //
 // # The store being away never stops mail
 //
@@ -69,6 +69,7 @@ type Store struct {
 	Policies *Policies
 	Hosts    *Hosts
 	Tally    *Tally
+	Tickets  *Tickets
 
 	cfg    Config
 	engine engine
@@ -116,6 +117,7 @@ func Open(cfg Config) (*Store, error) {
 	s.Policies = &Policies{store: s, memory: mtasts.Memory{Max: cfg.MaxPolicies, Now: cfg.Now}}
 	s.Hosts = &Hosts{store: s}
 	s.Tally = &Tally{store: s}
+	s.Tickets = &Tickets{store: s}
 	go s.run(ctx)
 	return s, nil
 }
