@@ -11,10 +11,11 @@ import (
 	"github.com/VictoriaMetrics/metrics"
 )
 
-// newMetrics returns a set for one command's metrics, with those of the process.
+// newMetrics returns a set for one command's metrics, with those of the process and its descriptors.
 func newMetrics() *metrics.Set {
 	set := metrics.NewSet()
 	set.RegisterMetricsWriter(metrics.WriteProcessMetrics)
+	set.RegisterMetricsWriter(metrics.WriteFDMetrics)
 	return set
 }
 
