@@ -49,7 +49,7 @@ soak: peers
 	STARTTLS_SOAK=$(MESSAGES) $(GO) test -count=1 -timeout 60m -run 'TestRelay' ./test/peers
 	STARTTLS_SOAK=1 $(GO) test -count=1 -timeout 10m -run 'TestEveryLabDomain' ./internal/relay
 
-## bench: the gateway beside stunnel and nginx, policy serve beside postfix-mta-sts-resolver, as tables
+## bench: the gateway beside stunnel, nginx and bare crypto/tls, policy serve beside postfix-mta-sts-resolver, as tables
 bench: peers build
 	$(GO) run ./test/bench
 	$(GO) run ./test/scan

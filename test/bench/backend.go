@@ -58,7 +58,14 @@ func (t *talk) say(text string) error {
 }
 
 func serveSMTP(t *talk) error {
-	err := t.say("220 backend.test ESMTP\r\n")
+	if err := t.say("220 backend.test ESMTP\r\n"); err != nil {
+		return err
+	}
+	return answerSMTP(t)
+}
+
+// answerSMTP answers commands.
+func answerSMTP(t *talk) (err error) {
 	for err == nil {
 		var line string
 		if line, err = t.line(); err != nil {
@@ -80,7 +87,14 @@ func serveSMTP(t *talk) error {
 const imapCapabilities = "* CAPABILITY IMAP4rev1 LITERAL+ AUTH=PLAIN IDLE\r\n"
 
 func serveIMAP(t *talk) error {
-	err := t.say("* OK backend.test ready\r\n")
+	if err := t.say("* OK backend.test ready\r\n"); err != nil {
+		return err
+	}
+	return answerIMAP(t)
+}
+
+// answerIMAP answers commands.
+func answerIMAP(t *talk) (err error) {
 	for err == nil {
 		var line string
 		if line, err = t.line(); err != nil {

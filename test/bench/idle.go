@@ -17,61 +17,88 @@ import (
 // thousand handshakes would be measured.
 const opening = 50
 
+// openLimit bounds how long it takes until they are all open.
+const openLimit = time.Minute
+
+var errOpening = fmt.Errorf("not all are open after %v", openLimit)
+
 // settle is how long idle connections have been idle when they are measured.
 const settle = 1500 * time.Millisecond
 
 // measureMemory opens sessions, each with a login, leaves them idle, and looks at the proxy's memory
-// before and then. Each round has new processes: in old ones, memory of earlier loads would be used.
+// before and then. Each has new processes: in old ones, memory of earlier loads would be used.
 func (b *bench) measureMemory(ctx context.Context) {
+	loads := []idleLoad{{imapPlace, b.most(), false}, {smtpPlace, b.most(), false}, {imapPlace, b.size.idle / 10, true}}
 	for round := range b.counted(ctx) {
-		for _, protocol := range []string{"imap", "smtp"} {
-			s := &scope{}
-			for _, p := range turns(b.startAll(s), round) {
-				if ctx.Err() == nil {
-					b.memory(ctx, s, p, protocol)
+		for _, load := range loads {
+			for _, name := range turns(once(), round) {
+				if ctx.Err() != nil {
+					return
+				}
+				if err := b.memory(ctx, name, load); err != nil {
+					b.table.note(name, fmt.Sprintf("no %v: %v", load, err))
 				}
 			}
-			s.close()
 		}
 	}
 }
 
-func (b *bench) memory(ctx context.Context, s *scope, p *proxy, protocol string) {
-	open := func(n int) []*talk {
-		talks, err := idle(ctx, n, protocol, p.addrs[protocol])
-		for _, t := range talks {
-			s.Cleanup(func() { t.Close() })
+// An idleLoad is so many sessions at a place, idle after the login or after some bulk.
+type idleLoad struct {
+	at   place
+	n    int
+	bulk bool
+}
+
+func (l idleLoad) String() string {
+	what := fmt.Sprintf("memory of each of %d idle sessions, %s", l.n, strings.ToUpper(l.at.protocol))
+	if l.bulk {
+		what += ", after 256 KiB each way"
+	}
+	return what
+}
+
+// most is how many sessions can be idle at once: each has two descriptors in the proxy, and two in this
+// program, which is client and backend.
+func (b *bench) most() int { return min(b.size.idle, int(descriptors()-100)/2) }
+
+// memory measures one proxy, alone on the machine.
+func (b *bench) memory(ctx context.Context, name string, load idleLoad) (err error) {
+	s := &scope{}
+	defer s.close()
+	defer caught(&err)
+	for _, p := range b.startAll(s, []string{name}, load.at) {
+		open := func(n int) []*talk {
+			ctx, cancel := context.WithTimeoutCause(ctx, openLimit, errOpening)
+			defer cancel()
+			talks, err := idle(ctx, n, load.at.protocol, p.addrs[load.at])
+			for _, t := range talks {
+				s.Cleanup(func() { t.Close() })
+			}
+			s.check(err)
+			return talks
 		}
-		s.check(err)
-		return talks
-	}
-	for _, t := range open(opening) { // what is set up once, and buffers that are kept for reuse
-		t.Close()
-	}
-	time.Sleep(200 * time.Millisecond)
-	b.snapshot(p, protocol)
-	before := memory(p.groups[protocol])
-	talks := open(b.size.idle)
-	time.Sleep(settle)
-	if ctx.Err() != nil {
-		return
-	}
-	b.snapshot(p, protocol)
-	what := "memory of an idle session, " + strings.ToUpper(protocol)
-	tell := func(what string) {
-		b.table.add(what, "bytes", less, p.name, float64(memory(p.groups[protocol])-before)/float64(len(talks)))
-	}
-	tell(what)
-	b.table.add("memory of "+strings.ToUpper(protocol)+" without sessions", "MB", less, p.name, float64(before)/1e6)
-	if protocol == "imap" { // only there is bulk
-		s.check(moveAll(talks))
+		for _, t := range open(opening) { // what is set up once, and buffers that are kept for reuse
+			t.Close()
+		}
+		time.Sleep(200 * time.Millisecond)
+		b.snapshot(p, load.at)
+		before := memory(p.groups[load.at])
+		talks := open(load.n)
+		if load.bulk {
+			s.check(moveAll(talks))
+		}
 		time.Sleep(settle)
-		tell(what + ", after 256 KiB each way")
-		b.snapshot(p, protocol)
+		if ctx.Err() != nil {
+			return nil
+		}
+		b.snapshot(p, load.at)
+		b.table.add(load.String(), "bytes", less, name, float64(memory(p.groups[load.at])-before)/float64(load.n))
+		if !load.bulk {
+			b.table.add("memory of "+strings.ToUpper(load.at.protocol)+" without sessions", "MB", less, name, float64(before)/1e6)
+		}
 	}
-	for _, t := range talks {
-		t.Close()
-	}
+	return nil
 }
 
 // moveAll moves some data through every session, a few at a time. Clients fetch a message and then wait:
@@ -108,7 +135,7 @@ func idle(ctx context.Context, n int, protocol, addr string) (talks []*talk, err
 		wg.Go(func() {
 			for range jobs {
 				if ctx.Err() != nil {
-					return
+					break
 				}
 				t, failure := dialogues[protocol].enter(addr, clientTLS(tls.X25519))
 				mu.Lock()
@@ -122,5 +149,8 @@ func idle(ctx context.Context, n int, protocol, addr string) (talks []*talk, err
 		})
 	}
 	wg.Wait()
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
 	return talks, err
 }

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,64 +14,105 @@ import (
 	"time"
 )
 
+// A sessionRow is a load of whole sessions.
+type sessionRow struct {
+	at      place
+	clients int
+	group   tls.CurveID
+	resumed bool // each resumes a session before it
+}
+
 // sessionRows are the loads of whole sessions. Many clients at once, because stunnel waits 200 ms before
 // its greeting for a client that begins with TLS at once: with few, that is all one would measure of it.
-var sessionRows = []struct {
-	protocol string
-	clients  int
-	group    tls.CurveID
-}{
-	{"smtp", 8, tls.X25519},
-	{"smtp", 300, tls.X25519},
-	{"imap", 300, tls.X25519},
-	{"smtp", 300, tls.X25519MLKEM768},
+var sessionRows = []sessionRow{
+	{smtpPlace, 8, tls.X25519, false},
+	{smtpPlace, 300, tls.X25519, false},
+	{imapPlace, 300, tls.X25519, false},
+	{smtpPlace, 300, tls.X25519MLKEM768, false},
+	{smtpRSAPlace, 300, tls.X25519, false},
+	{smtpPlace, 300, tls.X25519, true},
+}
+
+func (r sessionRow) String() string {
+	key := "ECDSA P-256"
+	if r.at.rsa {
+		key = "RSA-2048"
+	}
+	if r.resumed {
+		key = "resumed"
+	}
+	return fmt.Sprintf("%s sessions, %d clients, %v, %s", strings.ToUpper(r.at.protocol), r.clients, r.group, key)
+}
+
+// config is that of the clients, who share the tickets if they resume.
+func (r sessionRow) config() *tls.Config {
+	config := clientTLS(r.group)
+	if r.resumed {
+		config.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	}
+	return config
+}
+
+// try does two sessions, which pay for what is set up once, and says why a proxy cannot do them.
+func (r sessionRow) try(addr string) error {
+	config := r.config()
+	for range 2 {
+		t, err := dialogues[r.at.protocol].enter(addr, config)
+		if err != nil {
+			return err
+		}
+		again := t.Conn.(*tls.Conn).ConnectionState().DidResume
+		if _, err := dialogues[r.at.protocol].ask(t, dialogues[r.at.protocol].bye); err != nil {
+			return err
+		}
+		t.Close()
+		if again == r.resumed {
+			return nil
+		}
+	}
+	return errors.New("no session is resumed")
 }
 
 func (b *bench) measureSessions(ctx context.Context) {
 	s := &scope{}
 	defer s.close()
-	all := b.startAll(s)
-	for _, p := range all { // first sessions pay for what is set up once
-		for _, protocol := range []string{"smtp", "imap"} {
-			s.check(dialogues[protocol].session(p.addrs[protocol], clientTLS(tls.X25519)))
-		}
-	}
+	all := b.startAll(s, proxyNames, smtpPlace, imapPlace, smtpRSAPlace)
 	for round := range b.counted(ctx) {
 		for _, row := range sessionRows {
 			for _, p := range turns(all, round) {
-				if row.group == tls.X25519MLKEM768 && p.name != ours && p.name != also { // older OpenSSL knows none
-					continue
-				}
 				if ctx.Err() != nil {
 					return
 				}
-				n, took, used := b.sessions(ctx, s, p, row.protocol, row.clients, clientTLS(row.group))
-				what := fmt.Sprintf("%s sessions, %d clients, %v", strings.ToUpper(row.protocol), row.clients, row.group)
-				b.table.add(what, "1/s", more, p.name, float64(n)/took.Seconds())
-				b.table.add(what+", CPU", "ms each", less, p.name, used.Seconds()*1000/float64(n))
+				if err := row.try(p.addrs[row.at]); err != nil { // older OpenSSL knows no ML-KEM
+					b.table.note(p.name, fmt.Sprintf("no %v: %v", row, err))
+					continue
+				}
+				n, took, used := b.sessions(ctx, s, p, row.at, row.clients, row.config())
+				b.table.add(row.String(), "1/s", more, p.name, float64(n)/took.Seconds())
+				b.table.add(row.String()+", CPU", "ms each", less, p.name, used.Seconds()*1000/float64(n))
 			}
 		}
 	}
 }
 
-// turns puts the proxies in another order each round: who comes first finds a cooler machine.
-func turns(all []*proxy, round int) []*proxy {
+// turns puts proxies in another order each round: who comes first finds a cooler machine.
+func turns[P any](all []P, round int) []P {
 	at := round % max(1, len(all))
 	return append(slices.Clone(all[at:]), all[:at]...)
 }
 
 // sessions runs clients that do one session after the other, and returns how many there were, in what
 // time, and the proxy's CPU time. A few may fail, which is told below the table; more end the run.
-func (b *bench) sessions(ctx context.Context, s *scope, p *proxy, protocol string, clients int, config *tls.Config) (int, time.Duration, time.Duration) {
+func (b *bench) sessions(ctx context.Context, s *scope, p *proxy, at place, clients int, config *tls.Config) (int, time.Duration, time.Duration) {
 	var done, failed atomic.Int64
 	var first error
 	var once sync.Once
 	var wg sync.WaitGroup
-	used, begun := cpuTime(p.groups[protocol]), time.Now()
+	used, begun := cpuTime(p.groups[at]), time.Now()
 	for range clients {
 		wg.Go(func() {
 			for time.Since(begun) < b.size.sessions && ctx.Err() == nil {
-				if err := dialogues[protocol].session(p.addrs[protocol], config); err != nil {
+				if err := dialogues[at.protocol].session(p.addrs[at], config); err != nil {
 					once.Do(func() { first = err })
 					failed.Add(1)
 					continue
@@ -81,11 +123,11 @@ func (b *bench) sessions(ctx context.Context, s *scope, p *proxy, protocol strin
 	}
 	wg.Wait()
 	took := time.Since(begun)
-	used = cpuTime(p.groups[protocol]) - used
+	used = cpuTime(p.groups[at]) - used
 	if n := failed.Load(); n > 1+done.Load()/100 {
-		s.Fatalf("%s: %d %s sessions failed: %w", p.name, n, protocol, first)
+		s.Fatalf("%s: %d %s sessions failed: %w", p.name, n, at.protocol, first)
 	} else if n > 0 {
-		b.table.note(p.name, fmt.Sprintf("%d of %d %s sessions failed: %v", n, n+done.Load(), protocol, first))
+		b.table.note(p.name, fmt.Sprintf("%d of %d %s sessions failed: %v", n, n+done.Load(), at.protocol, first))
 	}
 	return max(1, int(done.Load())), took, used
 }
@@ -93,7 +135,7 @@ func (b *bench) sessions(ctx context.Context, s *scope, p *proxy, protocol strin
 func (b *bench) measureBulk(ctx context.Context) {
 	s := &scope{}
 	defer s.close()
-	all := b.startAll(s)
+	all := b.startAll(s, once(), imapPlace)
 	for round := range b.counted(ctx) {
 		for _, conns := range []int{1, 4} {
 			for _, up := range []bool{false, true} {
@@ -112,7 +154,7 @@ func (b *bench) measureBulk(ctx context.Context) {
 func (b *bench) bulk(s *scope, p *proxy, conns int, up bool) {
 	talks := make([]*talk, conns)
 	for i := range talks {
-		t, err := dialogues["imap"].enter(p.addrs["imap"], clientTLS(tls.X25519))
+		t, err := dialogues["imap"].enter(p.addrs[imapPlace], clientTLS(tls.X25519))
 		s.check(err)
 		defer t.Close()
 		talks[i] = t
@@ -120,7 +162,7 @@ func (b *bench) bulk(s *scope, p *proxy, conns int, up bool) {
 	}
 	each := b.size.bulk / int64(conns)
 	failed := make(chan error, conns)
-	used, own, begun := cpuTime(p.groups["imap"]), ownTime(), time.Now()
+	used, own, begun := cpuTime(p.groups[imapPlace]), ownTime(), time.Now()
 	var wg sync.WaitGroup
 	for _, t := range talks {
 		wg.Go(func() {
@@ -131,7 +173,7 @@ func (b *bench) bulk(s *scope, p *proxy, conns int, up bool) {
 	}
 	wg.Wait()
 	took := time.Since(begun)
-	used, own = cpuTime(p.groups["imap"])-used, ownTime()-own
+	used, own = cpuTime(p.groups[imapPlace])-used, ownTime()-own
 	select {
 	case err := <-failed:
 		s.check(fmt.Errorf("%s, bulk: %w", p.name, err))
@@ -166,46 +208,4 @@ func (t *talk) move(n int64, up bool) error {
 func (b *bench) noteCipher(p *proxy, t *talk) {
 	state := t.Conn.(*tls.Conn).ConnectionState()
 	b.table.note(p.name, fmt.Sprintf("%s, %v", tls.CipherSuiteName(state.CipherSuite), state.CurveID))
-}
-
-// measureLatency sends one NOOP after the other inside a session, and to the backend without a proxy.
-func (b *bench) measureLatency(ctx context.Context) {
-	s := &scope{}
-	defer s.close()
-	all := b.startAll(s)
-	for round := range b.counted(ctx) {
-		plain := b.trips(s, b.back.imap, nil)
-		for _, p := range turns(all, round) {
-			if ctx.Err() != nil {
-				return
-			}
-			trips := b.trips(s, p.addrs["imap"], clientTLS(tls.X25519))
-			b.table.add("NOOP round trip, median", "µs", less, p.name, at(trips, 0.5))
-			b.table.add("NOOP round trip, 99 %", "µs", less, p.name, at(trips, 0.99))
-			b.table.add("added to a session without proxy and TLS, median", "µs", less, p.name, at(trips, 0.5)-at(plain, 0.5))
-		}
-	}
-}
-
-// trips returns how long round trips took, sorted.
-func (b *bench) trips(s *scope, addr string, config *tls.Config) []time.Duration {
-	d := dialogues["imap"]
-	t, err := d.enter(addr, config)
-	s.check(err)
-	defer t.Close()
-	var took []time.Duration
-	for range b.size.trips {
-		begun := time.Now()
-		_, err := d.ask(t, "a NOOP")
-		s.check(err)
-		took = append(took, time.Since(begun))
-	}
-	slices.Sort(took)
-	return took
-}
-
-// at returns a quantile in microseconds.
-func at(sorted []time.Duration, q float64) float64 {
-	i := min(int(q*float64(len(sorted))), len(sorted)-1)
-	return float64(sorted[i].Nanoseconds()) / 1e3
 }

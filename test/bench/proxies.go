@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,28 +22,56 @@ import (
 
 // The proxies, in the order of the table.
 const (
-	ours    = "gateway"
-	stunnel = "stunnel"
-	nginx   = "nginx"
-	also    = "also" // with -also
+	ours      = "gateway"
+	demanding = "gateway, encrypt" // with tls=encrypt in front: the backend is dialled inside TLS
+	bareTLS   = "bare TLS"
+	bareProxy = "bare proxy"
+	stunnel   = "stunnel"
+	nginx     = "nginx"
+	also      = "also" // with -also
 )
 
-var proxyNames = []string{ours, stunnel, nginx}
+var proxyNames = []string{ours, demanding, bareTLS, bareProxy, stunnel, nginx}
+
+// once are those to measure where it makes no difference for the gateway when it dials.
+func once() []string {
+	return slices.DeleteFunc(slices.Clone(proxyNames), func(name string) bool { return name == demanding })
+}
+
+// A place is where a proxy serves one protocol, with one of two certificates.
+type place struct {
+	protocol string
+	rsa      bool
+}
+
+var (
+	smtpPlace    = place{"smtp", false}
+	imapPlace    = place{"imap", false}
+	smtpRSAPlace = place{"smtp", true}
+)
+
+// cert is the certificate of a place.
+func (b *bench) cert(at place) peer.Pair {
+	if at.rsa {
+		return b.pki.ServerRSA
+	}
+	return b.pki.Server
+}
 
 // A proxy is one of them, running, in front of the backend.
 type proxy struct {
 	name   string
-	addrs  map[string]string // by protocol
-	groups map[string]int    // process groups, by protocol
+	addrs  map[place]string
+	groups map[place]int // process groups
 }
 
-// idleLimit is how many clients from one address the gateway is told to take.
-const idleLimit = 8000
+// mostClients is how many clients from one address the gateway is told to take.
+const mostClients = 12_000
 
-// startAll starts all proxies that are on the machine.
-func (b *bench) startAll(s *scope) (all []*proxy) {
-	for _, name := range proxyNames {
-		p, err := b.start(s, name)
+// startAll starts those proxies of names that are on the machine.
+func (b *bench) startAll(s *scope, names []string, at ...place) (all []*proxy) {
+	for _, name := range names {
+		p, err := b.start(s, name, at)
 		switch {
 		case missing(err):
 			if !b.said[name] {
@@ -58,56 +87,69 @@ func (b *bench) startAll(s *scope) (all []*proxy) {
 	return all
 }
 
-func (b *bench) start(s *scope, name string) (p *proxy, err error) {
+func (b *bench) start(s *scope, name string, places []place) (p *proxy, err error) {
 	defer caught(&err)
-	p = &proxy{name, map[string]string{}, map[string]int{}}
-	switch name {
-	case ours:
-		b.startGateway(s, p, b.build, "smtp", b.back.smtp)
-		b.startGateway(s, p, b.build, "imap", b.back.imap)
-	case also:
-		b.startGateway(s, p, b.also, "smtp", b.back.smtp)
-		b.startGateway(s, p, b.also, "imap", b.back.imap)
-	case stunnel:
-		b.startStunnel(s, p, "smtp", b.back.smtp)
-		b.startStunnel(s, p, "imap", b.back.imap)
-	case nginx:
-		n := peer.StartNginx(s, peer.NginxOptions{
-			Cert: b.pki.Server, IMAP: b.back.imap, SMTP: b.back.smtp,
-			Workers: runtime.NumCPU(), Connections: descriptors,
-		})
-		p.addrs["smtp"], p.addrs["imap"] = n.SMTP, n.IMAP
-		p.groups["smtp"], p.groups["imap"] = n.PID, n.PID
+	p = &proxy{name, map[place]string{}, map[place]int{}}
+	for _, at := range places {
+		switch name {
+		case ours:
+			b.startGateway(s, p, at, b.build, "may")
+		case demanding:
+			b.startGateway(s, p, at, b.build, "encrypt")
+		case also:
+			b.startGateway(s, p, at, b.also, "may")
+		case bareTLS:
+			b.startBare(s, p, at, "")
+		case bareProxy:
+			b.startBare(s, p, at, b.backendOf(at))
+		case stunnel:
+			b.startStunnel(s, p, at)
+		case nginx:
+			b.startNginx(s, p, at)
+		}
 	}
 	return p, nil
 }
 
-// startStunnel starts stunnel with its default log; nginx and the gateway write one or two lines for each
-// session.
-func (b *bench) startStunnel(s *scope, p *proxy, protocol, back string) {
-	st := peer.StartStunnel(s, peer.StunnelOptions{
-		Protocol: protocol, Backend: back, Cert: b.pki.Server, Debug: "notice",
+func (b *bench) startNginx(s *scope, p *proxy, at place) {
+	n := peer.StartNginx(s, peer.NginxOptions{
+		Cert: b.cert(at), IMAP: b.back.imap, SMTP: b.back.smtp,
+		Workers: runtime.NumCPU(), Connections: int(descriptors()),
 	})
-	p.addrs[protocol], p.groups[protocol] = st.Addr, st.PID
+	p.addrs[at], p.groups[at] = map[string]string{"smtp": n.SMTP, "imap": n.IMAP}[at.protocol], n.PID
 }
 
-func (b *bench) startGateway(s *scope, p *proxy, program, protocol, back string) {
-	// The gateway chooses the port: one that we had found free could be another's by now.
-	args := []string{
-		"gateway", protocol + "://127.0.0.1:0", protocol + "://" + back + "?tls=none",
-		"--cert", b.pki.Server.CertFile, "--key", b.pki.Server.KeyFile,
-		"--max-connections", strconv.Itoa(idleLimit), "--max-per-address", strconv.Itoa(idleLimit),
+// startStunnel starts stunnel with its default log; nginx and the gateway write one or two lines for each
+// session.
+func (b *bench) startStunnel(s *scope, p *proxy, at place) {
+	st := peer.StartStunnel(s, peer.StunnelOptions{
+		Protocol: at.protocol, Backend: b.backendOf(at), Cert: b.cert(at), Debug: "notice",
+	})
+	p.addrs[at], p.groups[at] = st.Addr, st.PID
+}
+
+func (b *bench) startGateway(s *scope, p *proxy, at place, program, level string) {
+	var env []string
+	if program == b.build {
+		env = b.profiles(at.protocol)
 	}
-	log, err := os.CreateTemp(b.pki.Dir, "gateway-*.log")
+	cert, most := b.cert(at), strconv.Itoa(mostClients)
+	// The gateway chooses the port: one that we had found free could be another's by now.
+	b.startChild(s, p, at, program, env,
+		"gateway", at.protocol+"://127.0.0.1:0?tls="+level, at.protocol+"://"+b.backendOf(at)+"?tls=none",
+		"--cert", cert.CertFile, "--key", cert.KeyFile, "--max-connections", most, "--max-per-address", most)
+}
+
+// startChild starts a program that tells where it listens.
+func (b *bench) startChild(s *scope, p *proxy, at place, program string, env []string, args ...string) {
+	log, err := os.CreateTemp(b.pki.Dir, "child-*.log")
 	s.check(err)
 	defer log.Close()
 	cmd := exec.Command(program, args...)
 	cmd.Stderr = log
 	// A group of its own: an interrupt at the terminal is ours to handle. If we are killed, so is it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if b.self != "" && program == b.build {
-		cmd.Env = append(os.Environ(), selfEnv+"="+filepath.Join(b.self, protocol))
-	}
+	cmd.Env = append(os.Environ(), env...)
 	out, err := cmd.StdoutPipe()
 	s.check(err)
 	s.check(startLocked(cmd))
@@ -120,12 +162,12 @@ func (b *bench) startGateway(s *scope, p *proxy, program, protocol, back string)
 	addr, err := listening(out)
 	if err != nil {
 		said, _ := os.ReadFile(log.Name())
-		s.Fatalf("the gateway does not start: %w\n%s", err, said)
+		s.Fatalf("%s does not start: %w\n%s", p.name, err, said)
 	}
-	p.addrs[protocol], p.groups[protocol] = addr, cmd.Process.Pid
+	p.addrs[at], p.groups[at] = addr, cmd.Process.Pid
 }
 
-// listening returns the address that the gateway tells on its first line, "listening  smtp://ADDRESS (…".
+// listening returns the address that a child tells on its first line, "listening  smtp://ADDRESS (…".
 func listening(out io.Reader) (string, error) {
 	r := bufio.NewReader(out)
 	line, err := r.ReadString('\n')
@@ -162,9 +204,6 @@ func buildGateway(ctx context.Context, b *bench) string {
 	if b.self != "" {
 		self, err := os.Executable()
 		b.check(err)
-		for _, protocol := range []string{"smtp", "imap"} {
-			b.check(os.MkdirAll(filepath.Join(b.self, protocol), 0o755))
-		}
 		return self
 	}
 	program := filepath.Join(b.pki.Dir, "starttls")
@@ -178,7 +217,7 @@ func buildGateway(ctx context.Context, b *bench) string {
 // version returns what a proxy calls itself.
 func version(name string) string {
 	switch name {
-	case ours, also:
+	case ours, demanding, also, bareTLS, bareProxy:
 		return "built by " + runtime.Version()
 	case stunnel:
 		return firstLines(exec.Command("stunnel4", "-version"), 3)

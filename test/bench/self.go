@@ -15,17 +15,33 @@ import (
 	"starttls/internal/cli"
 )
 
-// selfEnv, if set, makes this program be the gateway, and names the folder for its profiles. The gateway
-// is a process of its own then too, so that the profiles hold nothing of the clients.
+// selfEnv, if set, makes this program be the gateway, or a bare server, and names the folder for its
+// profiles. It is a process of its own then too, so that the profiles hold nothing of the clients.
 const selfEnv = "STARTTLS_BENCH_SELF"
 
 // snapshotSignal asks such a gateway for a heap profile.
 const snapshotSignal = syscall.SIGUSR1
 
-// runSelf is the program starttls with profiles: cpu-PID.pprof of its whole life; heap-PID-N.pprof,
+// asChild returns what this program is when it has started itself, nil if it has not.
+func asChild() func(args []string) int {
+	run := func(args []string) int { return cli.Main(args, os.Stdin, os.Stdout, os.Stderr) }
+	protocol, dir := os.Getenv(bareEnv), os.Getenv(selfEnv)
+	if protocol != "" {
+		run = func(args []string) int { return runBare(protocol, args) }
+	}
+	switch {
+	case dir != "":
+		return func(args []string) int { return profiled(dir, args, run) }
+	case protocol != "":
+		return run
+	}
+	return nil
+}
+
+// profiled runs with profiles: cpu-PID.pprof of its whole life; heap-PID-N.pprof,
 // goroutines-PID-N.txt and memstats-PID-N.txt for each snapshot, the last at the end.
-func runSelf(dir string, args []string) int {
-	runtime.MemProfileRate = 16 << 10
+func profiled(dir string, args []string, run func([]string) int) int {
+	runtime.MemProfileRate = 64 << 10
 	name := func(kind string, n int) string {
 		return filepath.Join(dir, fmt.Sprintf("%s-%d-%d", kind, os.Getpid(), n))
 	}
@@ -46,7 +62,7 @@ func runSelf(dir string, args []string) int {
 			n++
 		}
 	}()
-	status := cli.Main(args, os.Stdin, os.Stdout, os.Stderr)
+	status := run(args)
 	pprof.StopCPUProfile()
 	cpu.Close()
 	snapshot(name, n)
@@ -82,10 +98,20 @@ func profile(kind, path string, debug int) {
 }
 
 // snapshot asks the gateway for one, with -self.
-func (b *bench) snapshot(p *proxy, protocol string) {
+func (b *bench) snapshot(p *proxy, at place) {
 	if b.self == "" || p.name != ours {
 		return
 	}
-	syscall.Kill(p.groups[protocol], snapshotSignal)
+	syscall.Kill(p.groups[at], snapshotSignal)
 	time.Sleep(300 * time.Millisecond)
+}
+
+// profiles returns the environment of a child that puts profiles into a folder, with -self.
+func (b *bench) profiles(folder string) []string {
+	if b.self == "" {
+		return nil
+	}
+	dir := filepath.Join(b.self, folder)
+	b.check(os.MkdirAll(dir, 0o755))
+	return []string{selfEnv + "=" + dir}
 }

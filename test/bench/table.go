@@ -67,23 +67,15 @@ func (t *table) share(used, took time.Duration) {
 	t.shares = append(t.shares, used.Seconds()/took.Seconds())
 }
 
-// markdown returns the table and the notes.
+// markdown returns the table and the notes. Behind the figure of another stands how ours compares.
 func (t *table) markdown(notes string) string {
 	var b strings.Builder
 	us := t.names[0]
-	others := slices.DeleteFunc(slices.Clone(t.names[1:]), func(name string) bool { return name == also })
-	fmt.Fprintf(&b, "| |  | %s |", strings.Join(t.names, " | "))
-	for _, other := range others {
-		fmt.Fprintf(&b, " %s : %s |", us, other)
-	}
-	fmt.Fprintf(&b, " spread |\n|-|-|%s-:|\n", strings.Repeat("-:|", len(t.names)+len(others)))
+	fmt.Fprintf(&b, "| |  | %s | spread |\n|-|-|%s-:|\n", strings.Join(t.names, " | "), strings.Repeat("-:|", len(t.names)))
 	for _, r := range t.rows {
 		fmt.Fprintf(&b, "| %s | %s %s |", r.what, r.unit, r.better)
 		for _, p := range t.names {
-			fmt.Fprintf(&b, " %s |", figure(median(r.values[p])))
-		}
-		for _, other := range others {
-			fmt.Fprintf(&b, " %s |", r.ratio(us, other))
+			fmt.Fprintf(&b, " %s%s |", figure(median(r.values[p])), r.ratio(us, p))
 		}
 		fmt.Fprintf(&b, " %s |\n", r.spread(us))
 	}
@@ -99,16 +91,16 @@ func (t *table) markdown(notes string) string {
 	return b.String()
 }
 
-// ratio is that of the medians, turned so that more than one is good for us.
+// ratio is that of the medians, in brackets, turned so that more than one is good for us.
 func (r *row) ratio(us, other string) string {
 	a, b := median(r.values[us]), median(r.values[other])
 	if r.better == less {
 		a, b = b, a
 	}
-	if math.IsNaN(a) || math.IsNaN(b) || b <= 0 || a <= 0 {
-		return "–"
+	if us == other || math.IsNaN(a) || math.IsNaN(b) || b <= 0 || a <= 0 {
+		return ""
 	}
-	return fmt.Sprintf("%.2f", a/b)
+	return fmt.Sprintf(" (%.2f)", a/b)
 }
 
 // spread is how far our rounds lie apart, in percent of their median.
