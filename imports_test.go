@@ -125,6 +125,7 @@ var foreign = map[string][]string{
 	"internal/lab":    {"github.com/miekg/dns"},
 	"internal/hello":  {"golang.org/x/crypto/cryptobyte"},
 	"internal/check":  {"golang.org/x/crypto/ocsp"},
+	"internal/cert":   {"golang.org/x/crypto/ocsp"},
 }
 
 // TestImports holds every package to the house.

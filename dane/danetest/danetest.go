@@ -11,6 +11,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"math/big"
 	"sync/atomic"
 	"testing"
@@ -113,4 +114,17 @@ func Server(chain ...*Cert) tls.Certificate {
 		c.Certificate = append(c.Certificate, m.Raw)
 	}
 	return c
+}
+
+// PEM returns the same as a file.
+func PEM(t testing.TB, chain ...*Cert) (text []byte) {
+	t.Helper()
+	for _, c := range chain {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(chain[0].Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
 }

@@ -32,6 +32,8 @@ type Store struct {
 	// unrecognized_name (RFC 6066 §3), so that a session meant for another host cannot be brought here.
 	// Otherwise it gets the first certificate.
 	Strict bool
+	// Staples has the CA's word on the certificates. If nil, there is none in handshakes.
+	Staples *Stapler
 
 	mu      sync.Mutex
 	pairs   []*loaded
@@ -124,6 +126,14 @@ func (s *Store) tell(l *loaded, err error) {
 
 // GetCertificate chooses by the name that the client asks for; it is for a tls.Config.
 func (s *Store) GetCertificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	cert, err := s.choose(hello)
+	if cert != nil && s.Staples != nil {
+		cert = s.Staples.put(cert)
+	}
+	return cert, err
+}
+
+func (s *Store) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if time.Since(s.checked) > checkEvery {
@@ -171,12 +181,20 @@ func supports(hello *tls.ClientHelloInfo, cert *tls.Certificate) bool {
 	return unnamed.SupportsCertificate(cert) == nil
 }
 
-// Leaves returns the leaves of all certificates.
-func (s *Store) Leaves() (all []*x509.Certificate) {
+// Certificates returns all of them, as they are now.
+func (s *Store) Certificates() (all []*tls.Certificate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, l := range s.pairs {
-		all = append(all, l.cert.Leaf)
+		all = append(all, l.cert)
+	}
+	return all
+}
+
+// Leaves returns the leaves of all certificates.
+func (s *Store) Leaves() (all []*x509.Certificate) {
+	for _, c := range s.Certificates() {
+		all = append(all, c.Leaf)
 	}
 	return all
 }

@@ -75,6 +75,7 @@ type assembly struct {
 	lab  *lab.Lab // what is behind mx:, nil for the world
 	// tickets are shared with other nodes, or not.
 	tickets *sharedTickets
+	stapler *cert.Stapler
 	// servers are the endpoints behind.
 	servers []string
 	// look says to look only: nothing is made on disk.
@@ -90,15 +91,18 @@ func (a *assembly) wrong(key string, err error) error {
 	return a.file.Errorf(a.key+"."+key, "%v", err)
 }
 
-// assemble turns the configuration's routes into ones that can be served. Nothing is opened yet but the
+// assembleRoutes turns the configuration's routes into ones that can be served. Nothing is opened yet but the
 // files of certificates.
-func assemble(std streams, file *config.File, log *slog.Logger, l *lab.Lab, t *sharedTickets, look bool) (all []*running, failed error) {
+func (s *service) assembleRoutes(file *config.File, look bool) (all []*running, failed error) {
 	if len(file.Routes) == 0 {
 		return nil, file.Errorf("", "there is no [[route]]: nothing to serve")
 	}
 	at := make(map[string]bool)
 	for i, route := range file.Routes {
-		a := &assembly{Route: route, file: file, key: fmt.Sprintf("route[%d]", i), std: std, log: log, lab: l, tickets: t, look: look}
+		a := &assembly{
+			Route: route, file: file, key: fmt.Sprintf("route[%d]", i), std: s.std, log: s.log, lab: s.lab,
+			tickets: s.tickets, stapler: s.stapler, look: look,
+		}
 		r, err := a.assemble()
 		if err == nil && at[r.listen.String()] && !anyPort(r.listen) {
 			err = a.wrong("listen", fmt.Errorf("%s is another route's already", r.listen))
@@ -225,6 +229,9 @@ func (a *assembly) front(r *running) error {
 	if err != nil {
 		return a.wrong("min-version", err)
 	}
+	if word := a.file.TLS.Staple; word != "" && word != "auto" && word != "no" {
+		return a.file.Errorf("tls.staple", "unknown staple %q; meant is auto or no", word)
+	}
 	asks, err := a.clientCerts(r)
 	if err != nil || front.Level == starttls.None {
 		return err
@@ -249,6 +256,9 @@ func (a *assembly) front(r *running) error {
 	}
 	r.certs.Log = r.Log
 	r.certs.Strict = !r.self && r.Dialect.ALPN != nil
+	if a.file.TLS.Staple != "no" {
+		r.certs.Staples = a.stapler
+	}
 	asks.GetCertificate = r.certs.GetCertificate
 	front.TLS = withVersion(asks, version)
 	if err := a.tickets.protect(front.TLS, r, a.ClientCA); err != nil {

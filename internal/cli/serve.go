@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"starttls/internal/cert"
 	"starttls/internal/config"
 	"starttls/internal/lab"
 	"starttls/internal/systemd"
@@ -35,6 +36,7 @@ type service struct {
 	acme   *acmeTasks
 	// tickets are shared with other nodes, or not.
 	tickets *sharedTickets
+	stapler *cert.Stapler
 	broken  chan error     // from a listener that has failed for good
 	left    sync.WaitGroup // of gateways that still have sessions
 }
@@ -96,7 +98,10 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 			return nil, nil, err
 		}
 	}
-	all, err := assemble(s.std, file, s.log, s.lab, s.tickets, look)
+	if s.stapler == nil {
+		s.stapler = &cert.Stapler{Ask: askResponder, Log: s.log}
+	}
+	all, err := s.assembleRoutes(file, look)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -138,6 +143,7 @@ func (s *service) run(ctx context.Context) error {
 	s.board.serve(ctx)
 	s.acme.run(ctx)
 	s.tickets.run()
+	go s.keepStapled(ctx)
 	s.tell(systemd.Ready)
 	succeeded()
 	var watchdog <-chan time.Time

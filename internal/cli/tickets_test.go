@@ -46,7 +46,7 @@ func startFleet(t *testing.T, lines ...string) *fleet {
 				words[0], words[1], file+".pem", file+".key")
 		}
 		said := &lockedBuffer{}
-		s := &service{std: streams{nil, said, said}, read: func() (*config.File, error) { return config.Read("f.toml", []byte(text)) }}
+		s := &service{std: streams{nil, said, said}, read: readText(text)}
 		startService(t, s)
 		f.nodes, f.said = append(f.nodes, s), append(f.said, said)
 		if s.tickets.kept != nil {

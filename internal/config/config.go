@@ -44,6 +44,9 @@ type TLS struct {
 	// Tickets says whose the keys of session tickets are: own, or shared with all that use the same store. If
 	// empty, own. Of the one-line form it cannot be said.
 	Tickets string `toml:"tickets"`
+	// Staple says whether OCSP staples are got for certificates that name a responder: auto, or no. If empty,
+	// auto. Of the one-line form it cannot be said.
+	Staple string `toml:"staple"`
 }
 
 // A Certificate names the PEM files of a chain and its key.
