@@ -150,5 +150,5 @@ var acapRefusals = []string{
 	BadSyntax:      `BAD "Syntax error"`,
 	NotNow:         `BAD "Not in this state"`,
 	Unavailable:    `BYE (TRYLATER) "Service not available"`,
-	TooMuch:        `BYE (TRYLATER) "Too many commands or errors"`,
+	TooMuch:        `BYE (TRYLATER) "Too many connections, commands or errors"`,
 }

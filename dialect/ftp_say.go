@@ -118,5 +118,5 @@ var ftpRefusals = []string{
 	BadSyntax:      "501 Syntax error\r\n",
 	NotNow:         "503 Bad sequence of commands\r\n",
 	Unavailable:    "421 Service not available, closing control connection\r\n",
-	TooMuch:        "421 Too many commands or errors, closing control connection\r\n",
+	TooMuch:        "421 Too many connections, commands or errors, closing control connection\r\n",
 }

@@ -146,5 +146,5 @@ var imapRefusals = []string{
 	BadSyntax:      "BAD Syntax error",
 	NotNow:         "BAD Not in this state",
 	Unavailable:    "BYE [UNAVAILABLE] Service not available",
-	TooMuch:        "BYE [LIMIT] Too many commands or errors",
+	TooMuch:        "BYE [LIMIT] Too many connections, commands or errors",
 }

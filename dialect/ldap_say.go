@@ -180,7 +180,7 @@ var ldapRefusals = [...]ldapResult{
 	BadSyntax:      {code: ldapProtocolError, text: "malformed request"},
 	NotNow:         {code: ldapOperationsError, text: "not while another operation is outstanding"},
 	Unavailable:    {code: ldapUnavailable, text: "the server cannot be reached"},
-	TooMuch:        {code: ldapBusy, text: "too many requests or errors"},
+	TooMuch:        {code: ldapBusy, text: "too many connections, requests or errors"},
 }
 
 var ldapAskRootDSE = newElement(ldapSearch,

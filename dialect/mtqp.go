@@ -206,5 +206,5 @@ var mtqpRefusals = []string{
 	BadSyntax:      "-BAD Syntax error (one domain)\r\n",
 	NotNow:         "-ERR Command not valid in this state\r\n",
 	Unavailable:    "-TEMP Service not available, closing connection\r\n",
-	TooMuch:        "-TEMP Too many commands or errors, closing connection\r\n",
+	TooMuch:        "-TEMP Too many connections, commands or errors, closing connection\r\n",
 }

@@ -83,5 +83,5 @@ var nntpRefusals = []string{
 	BadSyntax:      "501 Syntax error (no arguments allowed)\r\n",
 	NotNow:         "502 Command not allowed in this state\r\n",
 	Unavailable:    "400 Service not available, closing connection\r\n",
-	TooMuch:        "400 Too many commands or errors, closing connection\r\n",
+	TooMuch:        "400 Too many connections, commands or errors, closing connection\r\n",
 }

@@ -228,5 +228,5 @@ var pop3Refusals = []string{
 	BadSyntax:      "-ERR Syntax error (no parameters allowed)\r\n",
 	NotNow:         "-ERR Command not valid in this state\r\n",
 	Unavailable:    "-ERR [SYS/TEMP] Service not available, closing connection\r\n",
-	TooMuch:        "-ERR Too many commands or errors, closing connection\r\n",
+	TooMuch:        "-ERR Too many connections, commands or errors, closing connection\r\n",
 }

@@ -77,5 +77,5 @@ var sieveRefusals = []string{
 	BadSyntax:      "NO \"Syntax error (no arguments allowed)\"\r\n",
 	NotNow:         "NO \"Not in this state\"\r\n",
 	Unavailable:    "BYE (TRYLATER) \"Service not available\"\r\n",
-	TooMuch:        "BYE (TRYLATER) \"Too many commands or errors\"\r\n",
+	TooMuch:        "BYE (TRYLATER) \"Too many connections, commands or errors\"\r\n",
 }

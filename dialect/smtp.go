@@ -325,7 +325,7 @@ var smtpRefusals = []string{
 	BadSyntax:      "501 5.5.4 Syntax error (no parameters allowed)\r\n",
 	NotNow:         "503 5.5.1 Say hello first\r\n",
 	Unavailable:    "421 4.3.2 Service not available, closing transmission channel\r\n",
-	TooMuch:        "421 4.7.0 Too many commands or errors, closing transmission channel\r\n",
+	TooMuch:        "421 4.7.0 Too many connections, commands or errors, closing transmission channel\r\n",
 }
 
 func (s *smtp) ownCaps(dst []byte, m Message) []byte {

@@ -54,5 +54,5 @@ var telnetRefusals = [...]string{
 	BadSyntax:      "Not understood.",
 	NotNow:         "Not understood.",
 	Unavailable:    "The service is not available.",
-	TooMuch:        "Too many commands or errors.",
+	TooMuch:        "Too many connections, commands or errors.",
 }
