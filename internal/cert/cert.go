@@ -5,10 +5,12 @@
 package cert
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -68,7 +70,7 @@ func Load(pairs ...Pair) (*Store, error) {
 // read reads the files. When it fails, the certificate that was read before stays.
 func (l *loaded) read() error {
 	stamp := stampOf(l.Cert) + stampOf(l.Key)
-	cert, err := tls.LoadX509KeyPair(l.Cert, l.Key)
+	cert, err := l.Pair.load()
 	switch {
 	case err != nil && strings.Contains(err.Error(), "does not match"):
 		return fmt.Errorf("the key in %s does not fit the certificate in %s", l.Key, l.Cert)
@@ -77,6 +79,31 @@ func (l *loaded) read() error {
 	}
 	l.cert, l.stamp = &cert, stamp
 	return nil
+}
+
+// load reads a pair of files that are whole.
+func (p Pair) load() (cert tls.Certificate, err error) {
+	chain, err := os.ReadFile(p.Cert)
+	if err != nil {
+		return cert, err
+	}
+	key, err := os.ReadFile(p.Key)
+	if err != nil {
+		return cert, err
+	}
+	if cutOff(chain) {
+		return cert, errors.New("the chain is cut off")
+	}
+	return tls.X509KeyPair(chain, key)
+}
+
+// cutOff reports whether a block of a PEM file has no end. Package tls passes over such a block: a chain
+// that is being written would be served without its authorities.
+func cutOff(text []byte) bool {
+	for block := new(pem.Block); block != nil; {
+		block, text = pem.Decode(text)
+	}
+	return bytes.Contains(text, []byte("-----BEGIN "))
 }
 
 // stampOf tells one state of a file from another.
