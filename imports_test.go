@@ -53,6 +53,9 @@ var house = []struct {
 	{"internal/policy", map[string]string{
 		"os": "it reads no files", "database/sql": "memory is an interface",
 	}},
+	{"internal/accept", map[string]string{
+		"starttls": "what a connection is for is the business of who takes it",
+	}},
 	{"internal/proxyproto", map[string]string{
 		"net": "who may send a header is for the caller to say",
 	}},

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -17,10 +16,10 @@ import (
 
 	"github.com/mholt/acmez/v3"
 
+	"starttls/internal/accept"
 	"starttls/internal/acme"
 	"starttls/internal/cert"
 	"starttls/internal/config"
-	"starttls/internal/gateway"
 	"starttls/resolver"
 )
 
@@ -31,8 +30,8 @@ type acmeTasks struct {
 	manager *acme.Manager
 	tasks   []acme.Task
 
-	byHTTP    acme.HTTP01
-	byTLS     acme.TLSALPN01
+	onPort80  acme.HTTP01
+	onPort443 acme.TLSALPN01
 	listeners []net.Listener
 	serve     []func(context.Context)
 }
@@ -99,10 +98,10 @@ func acmeFiles(file *config.File) (all []cert.Pair) {
 // solvers says how names are proved.
 func (t *acmeTasks) solvers() error {
 	if t.Port80 != "" {
-		t.manager.Solvers["http-01"] = &t.byHTTP
+		t.manager.Solvers["http-01"] = &t.onPort80
 	}
 	if t.Port443 != "" {
-		t.manager.Solvers["tls-alpn-01"] = &t.byTLS
+		t.manager.Solvers["tls-alpn-01"] = &t.onPort443
 	}
 	dns, err := t.publisher()
 	if err != nil {
@@ -208,10 +207,8 @@ func (t *acmeTasks) listen(sockets *handed) error {
 		return err
 	}
 	return errors.Join(
-		open(t.Port80, func(_ context.Context, ln net.Listener) {
-			(&http.Server{Handler: &t.byHTTP, ReadTimeout: proofTime, WriteTimeout: proofTime}).Serve(ln)
-		}),
-		open(t.Port443, func(ctx context.Context, ln net.Listener) { proveByTLS(ctx, ln, t.byTLS.Config(), t.manager.Log) }))
+		open(t.Port80, func(ctx context.Context, ln net.Listener) { serveWeb(ctx, ln, &t.onPort80, t.manager.Log) }),
+		open(t.Port443, func(ctx context.Context, ln net.Listener) { proveByTLS(ctx, ln, t.onPort443.Config(), t.manager.Log) }))
 }
 
 // proofTime is how long one connection for a proof may last, and maxProofs how many there may be at once.
@@ -223,7 +220,7 @@ const (
 // proveByTLS shakes hands with everybody who comes, and hangs up: the handshake is the proof.
 func proveByTLS(ctx context.Context, ln net.Listener, config *tls.Config, log *slog.Logger) {
 	places := make(chan struct{}, maxProofs)
-	gateway.Accept(ctx, ln, log, func(conn net.Conn) {
+	accept.Each(ctx, ln, log, func(conn net.Conn) {
 		places <- struct{}{}
 		conn.SetDeadline(time.Now().Add(proofTime))
 		go func() {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -45,13 +45,10 @@ func newBoard(file *config.File, sockets *handed) (*board, error) {
 }
 
 // serve shows it until ctx ends.
-func (b *board) serve(ctx context.Context) {
-	if b.ln == nil {
-		return
+func (b *board) serve(ctx context.Context, log *slog.Logger) {
+	if b.ln != nil {
+		go serveWeb(ctx, b.ln, b.Handler(b.view, b.well), log)
 	}
-	server := &http.Server{Handler: b.Handler(b.view, b.well), ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute}
-	context.AfterFunc(ctx, func() { server.Close() })
-	go server.Serve(b.ln)
 }
 
 // watch has a route's sessions counted.

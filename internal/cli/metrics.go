@@ -3,12 +3,15 @@ package cli
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
+
+	"starttls/internal/accept"
 )
 
 // newMetrics returns a set for one command's metrics, with those of the process and its descriptors.
@@ -38,16 +41,24 @@ func (h *handed) listenMetrics(address string, anywhere bool) (net.Listener, err
 }
 
 // serveMetrics serves a set at /metrics until ctx ends.
-func serveMetrics(ctx context.Context, ln net.Listener, set *metrics.Set) {
+func serveMetrics(ctx context.Context, ln net.Listener, set *metrics.Set, log *slog.Logger) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 		set.WritePrometheus(w)
 	})
-	server := &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	serveWeb(ctx, ln, mux, log)
+}
+
+// serveWeb serves what is small and read by few, until ctx ends.
+func serveWeb(ctx context.Context, ln net.Listener, handler http.Handler, log *slog.Logger) {
+	server := &http.Server{
+		Handler: handler, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
-	server.Serve(ln)
+	server.Serve(accept.Patiently(ln, log))
 }
 
 // isLoopback reports whether a listener's host is this machine alone.

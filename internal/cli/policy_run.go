@@ -96,7 +96,7 @@ func (s *policyServer) serve(ctx context.Context, e *evidence) error {
 	proof := e.prove(ctx)
 	s.use(ctx, e)
 	if s.metrics != nil {
-		s.work.Go(func() { serveMetrics(ctx, s.metrics, s.set) })
+		s.work.Go(func() { serveMetrics(ctx, s.metrics, s.set, s.log) })
 	}
 	s.announce(proof)
 	s.work.Go(func() { s.obey(ctx, signals, cancel) })

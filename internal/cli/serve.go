@@ -140,7 +140,7 @@ func (s *service) run(ctx context.Context) error {
 	}
 	ctx, hide := context.WithCancel(ctx)
 	defer hide()
-	s.board.serve(ctx)
+	s.board.serve(ctx, s.log)
 	s.acme.run(ctx)
 	s.tickets.run()
 	go s.keepStapled(ctx)

@@ -3,13 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
 
 	"starttls/dialect"
+	"starttls/internal/accept"
 )
 
 // A Gateway serves one route.
@@ -39,34 +39,7 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	if g.route.Pool != nil {
 		go g.route.Pool.Run(ctx, g.probe)
 	}
-	return Accept(ctx, ln, g.route.Log.With("route", g.route.Name), g.accepted)
-}
-
-// Accept hands each connection of ln to take until ctx ends; then it closes ln and returns nil. It
-// returns an error when ln fails for good.
-func Accept(ctx context.Context, ln net.Listener, log *slog.Logger, take func(net.Conn)) error {
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
-	var pause time.Duration
-	for {
-		conn, err := ln.Accept()
-		switch {
-		case err == nil:
-			pause = 0
-			take(conn)
-		case ctx.Err() != nil:
-			return nil
-		case errors.Is(err, net.ErrClosed):
-			return err
-		default: // out of descriptors, most likely: it passes when sessions end
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			log.Error("accept failed", "err", err, "retry_in", pause)
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-			}
-		}
-	}
+	return accept.Each(ctx, ln, g.route.Log.With("route", g.route.Name), g.accepted)
 }
 
 // Drain waits until all sessions have ended. When ctx ends first, it breaks those that are left and

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"starttls/internal/accept"
 	"starttls/internal/gateway"
 )
 
@@ -21,7 +22,7 @@ type crowd struct {
 // Serve accepts clients from ln until ctx ends; then it closes ln and returns nil. Sessions live on: see
 // [Relay.Drain]. It returns an error when ln fails for good.
 func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
-	return gateway.Accept(ctx, ln, r.Log.With("route", r.Name), r.accepted)
+	return accept.Each(ctx, ln, r.Log.With("route", r.Name), r.accepted)
 }
 
 // Live returns how many sessions there are.

@@ -10,6 +10,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"starttls/internal/accept"
 )
 
 // A Protocol is one of Postfix's table protocols.
@@ -47,45 +49,19 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer conns.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // before the Wait
-	stop := context.AfterFunc(ctx, func() { ln.Close() })
-	defer stop()
 	free := make(chan struct{}, cmp.Or(s.MaxConns, 2000))
-	for {
+	return accept.Each(ctx, ln, s.log(), func(conn net.Conn) {
 		select {
 		case free <- struct{}{}:
 		case <-ctx.Done():
-			return nil
-		}
-		conn, err := s.accept(ctx, ln)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
+			conn.Close()
+			return
 		}
 		conns.Go(func() {
 			defer func() { <-free }()
 			s.serve(ctx, conn)
 		})
-	}
-}
-
-// accept waits for a client, and through a lack of descriptors.
-func (s *Server) accept(ctx context.Context, ln net.Listener) (net.Conn, error) {
-	for pause := 5 * time.Millisecond; ; pause = min(2*pause, time.Second) {
-		conn, err := ln.Accept()
-		if temporary, ok := errors.AsType[interface {
-			error
-			Temporary() bool
-		}](err); !ok || !temporary.Temporary() || ctx.Err() != nil {
-			return conn, err
-		}
-		s.log().Warn("accept failed", "error", err)
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-		}
-	}
+	})
 }
 
 func (s *Server) log() *slog.Logger {
