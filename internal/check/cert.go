@@ -30,10 +30,9 @@ func (v *visit) judgeChain(p *probing) {
 		v.service.Chain = append(v.service.Chain, described(c))
 	}
 	leaf := chain[0]
-	v.judgeTrust(chain)
+	v.judgeOrder(chain, v.judgeTrust(chain))
 	v.judgeName(leaf)
 	v.judgeDates(chain)
-	v.judgeOrder(chain)
 	v.judgeExtras(leaf)
 	for _, c := range chain {
 		keyFacts(p, c)
@@ -83,8 +82,9 @@ func keyFacts(p *probing, c *x509.Certificate) {
 	p.fact("curve", keyName(c))
 }
 
-// judgeTrust asks whether clients of users would trust the chain. Servers among themselves do not ask.
-func (v *visit) judgeTrust(chain []*x509.Certificate) {
+// judgeTrust asks whether clients of users would trust the chain, and returns what chains to an authority
+// there are. Servers among themselves do not ask.
+func (v *visit) judgeTrust(chain []*x509.Certificate) (trusted [][]*x509.Certificate) {
 	options := x509.VerifyOptions{Roots: v.config.Roots, Intermediates: x509.NewCertPool(), CurrentTime: v.now()}
 	for _, c := range chain[1:] {
 		options.Intermediates.AddCert(c)
@@ -92,7 +92,7 @@ func (v *visit) judgeTrust(chain []*x509.Certificate) {
 	if at := chain[0].NotAfter; options.CurrentTime.After(at) {
 		options.CurrentTime = at // the dates are another finding
 	}
-	_, err := chain[0].Verify(options)
+	trusted, err := chain[0].Verify(options)
 	switch {
 	case err == nil:
 		v.say("cert.trusted", finding.Good, "issued by %s", chain[0].Issuer)
@@ -101,6 +101,7 @@ func (v *visit) judgeTrust(chain []*x509.Certificate) {
 	default:
 		v.say("cert.trusted", finding.Insufficient, "%v", err)
 	}
+	return trusted
 }
 
 func (v *visit) judgeName(leaf *x509.Certificate) {
@@ -138,10 +139,12 @@ func (v *visit) judgeDates(chain []*x509.Certificate) {
 	}
 }
 
-// judgeOrder looks whether each certificate certifies the one before it (RFC 5246 §7.4.2).
-func (v *visit) judgeOrder(chain []*x509.Certificate) {
+// judgeOrder looks whether each certificate certifies the one before it (RFC 5246 §7.4.2). What follows one
+// another in a trusted chain was seen to.
+func (v *visit) judgeOrder(chain []*x509.Certificate, trusted [][]*x509.Certificate) {
 	for i, c := range chain[1:] {
-		if err := chain[i].CheckSignatureFrom(c); err != nil {
+		seen := slices.ContainsFunc(trusted, func(t []*x509.Certificate) bool { return len(t) > i+1 && t[i].Equal(chain[i]) && t[i+1].Equal(c) })
+		if !seen && chain[i].CheckSignatureFrom(c) != nil {
 			v.say("cert.chain", finding.PhaseOut, "%s does not certify %s, behind which it stands", c.Subject, chain[i].Subject)
 		}
 	}

@@ -105,7 +105,7 @@ func New(config Config) *Checker {
 		config.Patience = 5 * time.Second
 	}
 	if config.Dial == nil {
-		config.Dial = new(net.Dialer).DialContext
+		config.Dial = (&net.Dialer{KeepAlive: -1}).DialContext // a conversation has its timeout
 	}
 	if config.Addresses == nil {
 		config.Addresses = net.DefaultResolver.LookupHost
@@ -145,22 +145,22 @@ func (c *Checker) Check(ctx context.Context, t Target) (*finding.Result, error) 
 func (c *Checker) endpoint(ctx context.Context, t Target, r *finding.Result) {
 	addresses, err := c.addresses(ctx, t.Endpoint)
 	if err != nil {
-		r.Services = append(r.Services, unreachable(t, "", err.Error()))
+		r.Services = append(r.Services, *unreachable(t, "", err.Error()))
 	}
 	for _, address := range addresses {
-		r.Services = append(r.Services, c.visit(ctx, t, address).service)
+		r.Services = append(r.Services, *c.visit(ctx, t, address).service)
 	}
 }
 
 // blank is a service of which nothing is known yet.
-func blank(t Target, address string) finding.Service {
-	return finding.Service{
+func blank(t Target, address string) *finding.Service {
+	return &finding.Service{
 		URL: t.Endpoint.String(), Host: t.Match, Address: address, Protocol: t.Endpoint.Dialect.Name,
 		Implicit: t.Endpoint.Implicit, Findings: []finding.Finding{},
 	}
 }
 
-func unreachable(t Target, address, why string) finding.Service {
+func unreachable(t Target, address, why string) *finding.Service {
 	s := blank(t, address)
 	s.Outcome, s.Why = finding.Unreachable, why
 	return s
@@ -182,16 +182,24 @@ func (c *Checker) addresses(ctx context.Context, e starttls.Endpoint) (all []str
 	return all, err
 }
 
+// usual is how many findings a service has, or a few more.
+const usual = 24
+
 // visit checks the service at one address.
 func (c *Checker) visit(ctx context.Context, t Target, address string) *visit {
 	from := c.now()
 	v := &visit{
 		Checker: c, endpoint: t.Endpoint, match: t.Match, address: address, service: blank(t, address),
-		cache: tls.NewLRUClientSessionCache(1),
+	}
+	if c.config.Depth == Full {
+		v.cache = tls.NewLRUClientSessionCache(1)
 	}
 	v.ledger = newLedger(func(f finding.Finding) {
+		if len(v.service.Findings) == 0 {
+			v.service.Findings = make([]finding.Finding, 0, usual)
+		}
 		v.service.Findings = append(v.service.Findings, f)
-		c.tell(t, &v.service, f)
+		c.tell(t, v.service, f)
 	})
 	turn := c.take(address)
 	defer c.give(address, turn)
@@ -208,12 +216,17 @@ func (c *Checker) tell(t Target, s *finding.Service, f finding.Finding) {
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// everySuite is what crypto/tls can speak before TLS 1.3.
+var everySuite = func() (all []uint16) {
+	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
+		all = append(all, suite.ID)
+	}
+	return all
+}()
+
 // tlsConfig is the configuration of an honest handshake: nothing is verified, everything is judged.
 func (v *visit) tlsConfig() *tls.Config {
-	config := &tls.Config{ServerName: v.match, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10}
-	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
-		config.CipherSuites = append(config.CipherSuites, suite.ID)
-	}
+	config := &tls.Config{ServerName: v.match, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, CipherSuites: everySuite}
 	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		v.asked = true
 		return &tls.Certificate{}, nil

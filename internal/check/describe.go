@@ -16,7 +16,7 @@ import (
 
 // describe fills in what the honest session tells of the service.
 func (v *visit) describe(t *talk) {
-	s := &v.service
+	s := v.service
 	at := func(i int) float64 { return milliseconds(t.times[i]) }
 	s.Times = finding.Times{Connect: at(tConnect), Greeting: at(tGreeting), Upgrade: at(tUpgrade), Handshake: at(tHandshake)}
 	if !v.endpoint.Implicit {

@@ -20,7 +20,7 @@ type visit struct {
 	endpoint starttls.Endpoint
 	match    string
 	address  string
-	service  finding.Service
+	service  *finding.Service
 	honest   *talk // the honest session
 	control  *talk // one that goes the straight road to its end, for comparison
 	asked    bool  // a client certificate was asked for

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,13 +105,42 @@ func (o *checkOutput) readSeen() (whole int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		var r finding.Result
-		if err := json.Unmarshal(line, &r); err != nil {
+		target, p, err := pastOf(line)
+		if err != nil {
 			return 0, fmt.Errorf("line %d: %w", n, err)
 		}
-		o.seen[hashOf(r.Target)] = past{r.Reached, r.Verdict == finding.Insufficient}
+		o.seen[hashOf(target)] = p
 		whole += int64(len(line))
 	}
+}
+
+// pastOf reads the head of a result's line: there may be a million of them, and what is wanted stands before
+// all that is long.
+func pastOf(line []byte) (target string, p past, err error) {
+	var verdict finding.Verdict
+	wanted := map[string]any{"target": &target, "verdict": &verdict, "reached": &p.reached}
+	fields := json.NewDecoder(bytes.NewReader(line))
+	for at, err := fields.Token(); len(wanted) > 0; at, err = fields.Token() {
+		name, ok := at.(string)
+		switch {
+		case err != nil:
+			return "", past{}, fmt.Errorf("it is no result: %w", err)
+		case at == json.Delim('{'):
+			continue
+		case !ok:
+			return "", past{}, errors.New("it is no result")
+		}
+		value, ok := wanted[name]
+		if !ok {
+			value = new(json.RawMessage)
+		}
+		if err := fields.Decode(value); err != nil {
+			return "", past{}, fmt.Errorf("it is no result: %s: %w", name, err)
+		}
+		delete(wanted, name)
+	}
+	p.bad = verdict == finding.Insufficient
+	return target, p, nil
 }
 
 // A past is what became of a target that was done before.

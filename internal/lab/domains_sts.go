@@ -37,11 +37,9 @@ func fetched(name, about string, result tlsrpt.ResultType, why string, s sts) ro
 
 // longPolicy returns a right policy for a domain's host mx, n bytes long.
 func longPolicy(name string, n int) string {
+	const field, line = "extension: ", "extension: value\n"
 	text := "version: STSv1\nmode: enforce\nmax_age: 86400\nmx: mx." + name + "." + top + "\n"
-	for line := "extension: value\n"; len(text)+2*len(line) < n; {
-		text += line
-	}
-	const field = "extension: "
+	text += strings.Repeat(line, (n-len(text))/len(line)-1)
 	return text + field + strings.Repeat("x", n-len(text)-len(field)-1) + "\n"
 }
 

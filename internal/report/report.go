@@ -20,11 +20,25 @@ func JSON(w io.Writer, r *finding.Result) error {
 	return e.Encode(r)
 }
 
-// JSONLine writes a result in one line, for many.
+// JSONLine writes a result in one line, for many. It leaves out of findings what is the same for every target
+// (the clauses) and what stands in the same line already (how standards have judged the facts).
 func JSONLine(w io.Writer, r *finding.Result) error {
+	short := *r
+	short.Findings, short.Services = brief(r.Findings), slices.Clone(r.Services)
+	for i := range short.Services {
+		short.Services[i].Findings = brief(short.Services[i].Findings)
+	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	return e.Encode(r)
+	return e.Encode(&short)
+}
+
+func brief(all []finding.Finding) []finding.Finding {
+	all = slices.Clone(all)
+	for i := range all {
+		all[i].Clauses, all[i].Judged = nil, nil
+	}
+	return all
 }
 
 // columns is the width of text.

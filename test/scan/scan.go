@@ -22,11 +22,12 @@ import (
 type scan struct {
 	program       string // is starttls with childEnv
 	targets, jobs int
-	limit         time.Duration
+	time, limit   time.Duration
 	out           io.Writer
 
 	dir    string
 	port   string // of the crowd
+	ca     string // file of the authorities
 	list   string // file of targets
 	output string // file of results
 }
@@ -48,21 +49,24 @@ func (s *scan) run(ctx context.Context) error {
 	if s.list, err = s.writeTargets("targets", s.targets); err != nil {
 		return err
 	}
-	killed, err := s.part(ctx, s.jobs, s.list, s.output, s.targets/2)
+	killed, err := s.part(ctx, part{jobs: s.jobs, list: s.list, output: s.output, kill: s.targets / 2, after: s.time / 2})
 	if err != nil {
 		return err
 	}
-	before, err := s.whole()
+	if killed.targets == 0 || killed.targets >= s.targets {
+		return fmt.Errorf("the scan was not killed in the middle: %d of %d results", killed.targets, s.targets)
+	}
+	if fit := max(2*killed.targets, killed.targets+s.jobs); s.time > 0 && fit < s.targets { // the time was up before
+		s.targets = fit
+		if s.list, err = s.writeTargets("targets", s.targets); err != nil {
+			return err
+		}
+	}
+	resumed, err := s.part(ctx, part{jobs: s.jobs, list: s.list, output: s.output})
 	if err != nil {
 		return err
 	}
-	resumed, err := s.part(ctx, s.jobs, s.list, s.output, 0)
-	if err != nil {
-		return err
-	}
-	resumed.targets = s.targets - before
-	killed.targets = before
-	fmt.Fprintf(s.out, "killed with %d of %d targets done, resumed\n", before, s.targets)
+	fmt.Fprintf(s.out, "killed with %d of %d targets done, resumed\n", killed.targets, s.targets)
 	if err := s.exactlyOnce(); err != nil {
 		return err
 	}
@@ -74,7 +78,8 @@ func (s *scan) run(ctx context.Context) error {
 
 // startLab starts the crowd and learns its port.
 func (s *scan) startLab() (stop func(), err error) {
-	cmd := s.child("lab", "--crowd", "127.64.0.0/10", "--net", "127.29.0.0/16", "tls.test", "clear.test", "self-signed.test", "old-tls.test")
+	s.ca = filepath.Join(s.dir, "ca.pem")
+	cmd := s.child("lab", "--crowd", "127.64.0.0/10", "--net", "127.29.0.0/16", "--dir", s.dir, "tls.test", "clear.test", "self-signed.test", "old-tls.test")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -123,28 +128,63 @@ func (s *scan) writeTargets(name string, n int) (path string, err error) {
 	return path, os.WriteFile(path, list.Bytes(), 0o644)
 }
 
-// A figure is what a part of a scan took.
+// A part is one run of the scanner.
+type part struct {
+	jobs         int
+	list, output string
+	kill         int           // when so many results are written, if not zero
+	after        time.Duration // or after so long
+}
+
+// due reports whether the scanner is to be killed.
+func (p part) due(results int, took time.Duration) bool {
+	return p.kill > 0 && results >= p.kill || p.after > 0 && took >= p.after && results > 0
+}
+
+// A figure is what a part took.
 type figure struct {
 	targets    int
 	took, core time.Duration // of the clock, and of cores
 	most       int64         // bytes resident at most
-	resident   []int64       // and now and then
+	looks      []look
+}
+
+// A look is what was seen of a scanner at work.
+type look struct {
+	results  int
+	resident int64 // bytes
 }
 
 func (f figure) tell(w io.Writer, what string) {
-	fmt.Fprintf(w, "%-15s %8d hosts in %6.1f s, %5.0f a second; %5.0f a second for each core of its own; RSS at most %3d MiB",
-		what, f.targets, f.took.Seconds(), float64(f.targets)/f.took.Seconds(), float64(f.targets)/f.core.Seconds(), f.most>>20)
-	if n := len(f.resident); n > 4 {
-		fmt.Fprintf(w, ", a quarter through %d MiB, at the end %d MiB", f.resident[n/4]>>20, f.resident[n-1]>>20)
+	fmt.Fprintf(w, "%-15s %8d hosts in %6.1f s, %5.0f a second; %5.0f a second for each core of its own; RSS", what, f.targets, f.took.Seconds(),
+		float64(f.targets)/f.took.Seconds(), float64(f.targets)/f.core.Seconds())
+	for _, percent := range []int{10, 50, 100} {
+		fmt.Fprintf(w, " %d MiB at %d %%,", f.at(percent)>>20, percent)
 	}
-	fmt.Fprintln(w)
+	fmt.Fprintf(w, " %d MiB at most\n", f.most>>20)
 }
 
-// part has starttls scan the list. If kill is not zero, it is killed when so many results are written.
-func (s *scan) part(ctx context.Context, jobs int, list, output string, kill int) (f figure, err error) {
-	cmd := s.child("check", "--targets", list, "--quick", "--patience", "-1s", "--jobs", strconv.Itoa(jobs),
-		"--format", "jsonl", "--output", output, "--resume")
+// at returns what was resident when so much was done.
+func (f figure) at(percent int) (resident int64) {
+	if len(f.looks) == 0 {
+		return 0
+	}
+	first := f.looks[0].results
+	for _, l := range f.looks {
+		if resident = l.resident; 100*(l.results-first) >= percent*f.targets {
+			break
+		}
+	}
+	return resident
+}
+
+// part has starttls scan a list.
+func (s *scan) part(ctx context.Context, p part) (f figure, err error) {
+	cmd := s.child("check", "--targets", p.list, "--quick", "--patience", "-1s", "--jobs", strconv.Itoa(p.jobs), "--ca", s.ca,
+		"--format", "jsonl", "--output", p.output, "--resume")
 	cmd.Stderr = nil // progress, and at the end that there are findings
+	written := counter{path: p.output}
+	before := written.lines()
 	if err := cmd.Start(); err != nil {
 		return f, err
 	}
@@ -156,23 +196,19 @@ func (s *scan) part(ctx context.Context, jobs int, list, output string, kill int
 	}()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	written := counter{path: output}
-	for looks := 0; ; looks++ {
+	for {
 		select {
 		case <-ended:
-			f.took = time.Since(from)
-			usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-			f.core, f.most = cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime(), usage.Maxrss<<10
-			if status := cmd.ProcessState.ExitCode(); kill == 0 && status != 0 && status != 1 && ctx.Err() == nil {
+			f.took, f.targets = time.Since(from), written.lines()-before
+			f.core, f.most = cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime(), cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss<<10
+			if status := cmd.ProcessState.ExitCode(); !p.due(written.n, f.took) && status != 0 && status != 1 && ctx.Err() == nil {
 				return f, fmt.Errorf("starttls check: %v", cmd.ProcessState)
 			}
 			return f, ctx.Err()
 		case <-tick.C:
 		}
-		if looks%25 == 0 {
-			f.resident = append(f.resident, resident(cmd.Process.Pid))
-		}
-		if kill > 0 && written.lines() >= kill {
+		f.looks = append(f.looks, look{written.lines(), resident(cmd.Process.Pid)})
+		if p.due(written.n, time.Since(from)) {
 			cmd.Process.Kill()
 		}
 	}
@@ -211,15 +247,6 @@ func (c *counter) lines() int {
 			return c.n
 		}
 	}
-}
-
-// whole returns how many whole results were written.
-func (s *scan) whole() (int, error) {
-	c := counter{path: s.output}
-	if n := c.lines(); n < s.targets && n > 0 {
-		return n, nil
-	}
-	return 0, fmt.Errorf("the scan was not killed in the middle: %d of %d results", c.n, s.targets)
 }
 
 // exactlyOnce reads the output and looks for every target.
@@ -262,7 +289,7 @@ func (s *scan) inFlight(ctx context.Context) error {
 	}
 	var most [2]int64
 	for i, jobs := range []int{few, many} {
-		f, err := s.part(ctx, jobs, list, filepath.Join(s.dir, strconv.Itoa(jobs)), 0)
+		f, err := s.part(ctx, part{jobs: jobs, list: list, output: filepath.Join(s.dir, strconv.Itoa(jobs))})
 		if err != nil {
 			return err
 		}
