@@ -49,6 +49,10 @@ come back to once, and then reported as not testable, which is not the same as "
 With --client it is a client that is checked: hostile servers listen at URL and the ports
 after it, and it is told what the client gives away to each. TARGETs are then the command
 that runs the client, once for each, with {host}, {port}, {addr} and {ca} filled in.
+With --client mx: the client is a program that sends mail: domains of the lab are served,
+DNS and policies too, and it is told where its messages go that must not. {to}, {domain},
+{dns}, {port}, {ca} and {dir} are filled in; mx:?ports=real&dir=DIR serves programs that
+know the ports of the world alone, and has files for Unbound and Postfix in DIR.
 
 Formats: text; line, one for each target; json, jsonl (one line for each target) and csv;
 html, a page; sarif, junit and nagios for other programs. With --output FILE and --resume
@@ -63,6 +67,7 @@ could not be tested; 64 wrong usage. With --format nagios those of its plugins: 
   starttls check smtp://mx.example.org --vantage elsewhere.jsonl
   starttls check --client imap://localhost:1430
   starttls check --client smtp://localhost:0 -- swaks --server {addr} --tls --to joe@example.org
+  starttls check --client 'mx:?ports=real&dir=/tmp/lab' -- sendmail {to}
   starttls check --explain clear.command-injection`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 && f.list == "" && f.explain == "" && f.client.url == "" {

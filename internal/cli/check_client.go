@@ -27,22 +27,27 @@ import (
 type clientFlags struct{ url, ca string }
 
 func (f *clientFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&f.url, "client", "", "check a client: listen at `URL` and the ports after it as hostile servers; TARGETs are the client's command")
+	fs.StringVar(&f.url, "client", "", "check a client: listen at `URL` and the ports after it as hostile servers, or with mx: be the mail domains of a lab; TARGETs are the client's command")
 	fs.StringVar(&f.ca, "client-ca", "", "write the authority that the client must trust to `FILE` (default: a temporary one)")
 }
 
 // settleTime is how long a client may take to come back after it has left.
 const settleTime = time.Second
 
-// A clientCheck is one run of hostile servers.
-type clientCheck struct {
+// A clientRun is what every check of a client has: where results go, and who is told what goes on.
+type clientRun struct {
 	*checkFlags
 	std    streams
-	stage  *villain.Stage
 	out    *checkOutput
-	ca     string
-	people io.Writer // who is told what goes on
+	people io.Writer
 	text   report.Text
+}
+
+// A clientCheck is one run of hostile servers.
+type clientCheck struct {
+	*clientRun
+	stage *villain.Stage
+	ca    string
 }
 
 // together lets several write to one stream, one after the other: visits end while the client's own words
@@ -58,23 +63,36 @@ func (t *together) Write(p []byte) (int, error) {
 	return t.w.Write(p)
 }
 
+// openClient opens the output. People read it on standard output if that is not for machines.
+func (f *checkFlags) openClient(std streams) (r *clientRun, err error) {
+	r = &clientRun{checkFlags: f, std: std, people: &together{w: std.out}}
+	if r.out, err = f.open(std, false); err != nil {
+		return nil, err
+	}
+	r.std.err = &together{w: std.err}
+	if f.format != "text" || f.output != "" {
+		r.people = r.std.err
+	}
+	r.text = r.out.text
+	return r, nil
+}
+
 // checkClient has hostile servers listen, has the command visit them if there is one, and tells what the
 // client did.
 func (f *checkFlags) checkClient(ctx context.Context, std streams, command []string) (err error) {
+	if options, mail := strings.CutPrefix(f.client.url, backendMX); mail {
+		return f.checkSender(ctx, std, options, command)
+	}
 	e, err := starttls.ParseEndpoint(f.client.url, "match")
 	if err != nil {
 		return err
 	}
-	c := &clientCheck{checkFlags: f, std: std, people: &together{w: std.out}}
-	if c.out, err = f.open(std, false); err != nil {
+	run, err := f.openClient(std)
+	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.out.close()) }()
-	c.std.err = &together{w: std.err}
-	if f.format != "text" || f.output != "" {
-		c.people = c.std.err
-	}
-	c.text = c.out.text
+	defer func() { err = errors.Join(err, run.out.close()) }()
+	c := &clientCheck{clientRun: run}
 	name := e.Options.Get("match")
 	if name == "" {
 		name = e.Host
@@ -100,7 +118,7 @@ func (f *checkFlags) checkClient(ctx context.Context, std streams, command []str
 	if err != nil {
 		return failed(err)
 	}
-	return c.conclude()
+	return c.conclude(c.stage.Result())
 }
 
 // writeCA writes the authority for the client. forget takes a temporary file away.
@@ -134,7 +152,9 @@ func (c *clientCheck) introduce(e starttls.Endpoint, driven bool) {
 
 // tell shows what is known after a visit. Whether a client that gave nothing away has withstood is known
 // when it was at the honest server.
-func (c *clientCheck) tell(l *villain.Listener, f finding.Finding) {
+func (c *clientCheck) tell(_ *villain.Listener, f finding.Finding) { c.show(f) }
+
+func (c *clientRun) show(f finding.Finding) {
 	fmt.Fprintf(c.people, "  %s %s\n", c.text.Mark(f.Verdict), finding.Wrap(f.Evidence, 70, "        "))
 }
 
@@ -155,25 +175,29 @@ func (c *clientCheck) await(ctx context.Context) {
 	}
 }
 
-// run runs the client for each villain. What it prints and its status are its own; --all shows the former.
+// run runs the client for each villain.
 func (c *clientCheck) run(ctx context.Context, command []string) error {
 	for _, l := range c.stage.Listeners {
 		host, port, _ := net.SplitHostPort(l.Addr)
-		fill := strings.NewReplacer("{host}", host, "{port}", port, "{addr}", l.Addr, "{ca}", c.ca, "{villain}", l.Name)
-		args := make([]string, len(command))
-		for i, arg := range command {
-			args[i] = fill.Replace(arg)
-		}
-		if err := c.runOne(ctx, l, args); err != nil {
+		err := c.runOne(ctx, command, "{host}", host, "{port}", port, "{addr}", l.Addr, "{ca}", c.ca, "{villain}", l.Name)
+		if err != nil {
 			return err
 		}
+		c.seeOut(l)
 	}
 	return nil
 }
 
-func (c *clientCheck) runOne(ctx context.Context, l *villain.Listener, args []string) error {
+// runOne runs the client once, words filled in. What it prints and its status are its own; --all shows the
+// former.
+func (c *clientRun) runOne(ctx context.Context, command []string, words ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
+	fill := strings.NewReplacer(words...)
+	args := make([]string, len(command))
+	for i, arg := range command {
+		args[i] = fill.Replace(arg)
+	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -185,7 +209,6 @@ func (c *clientCheck) runOne(ctx context.Context, l *villain.Listener, args []st
 	if _, ended := errors.AsType[*exec.ExitError](err); err != nil && !ended && ctx.Err() == nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return err
 	}
-	c.seeOut(l)
 	return nil
 }
 
@@ -203,8 +226,7 @@ func (c *clientCheck) seeOut(l *villain.Listener) {
 
 // conclude writes the result and says what the exit status is. A client that was not tested in
 // everything has not passed.
-func (c *clientCheck) conclude() error {
-	r := c.stage.Result()
+func (c *clientRun) conclude(r *finding.Result) error {
 	if err := c.out.result(r); err != nil {
 		return failed(err)
 	}

@@ -83,7 +83,7 @@ func min2(a, b Severity) Severity {
 // Catalogue returns all entries, in the order in which they are documented.
 func Catalogue() []Entry { return catalogue }
 
-var catalogue = slices.Concat(clearEntries, strippingEntries, tlsEntries, certificateEntries, domainEntries, clientEntries)
+var catalogue = slices.Concat(clearEntries, strippingEntries, tlsEntries, certificateEntries, domainEntries, clientEntries, senderEntries)
 
 // ByID finds an entry.
 func ByID(id string) (Entry, bool) {

@@ -160,9 +160,9 @@ func (b *builder) zones() error {
 		}
 	}
 	servers, port, err := listenDNS(map[netip.Addr]dns.Handler{
-		l.address(0, 1): l.tree.Authority(".", top),
-		l.address(0, 2): l.tree.Authority(origins...),
-		l.address(0, 3): l.tree.Recursor(),
+		l.address(0, 1): l.watched(l.tree.Authority(".", top)),
+		l.address(0, 2): l.watched(l.tree.Authority(origins...)),
+		l.address(0, 3): l.watched(l.tree.Recursor()),
 	}, l.ports.DNS)
 	if err != nil {
 		return err

@@ -43,6 +43,8 @@ func (l *Lab) newHost(domain, name string, addr netip.Addr, m mx, cert *tls.Cert
 
 // meet has a connection served, by the host or by who is on the path.
 func (h *host) meet(conn net.Conn) {
+	h.lab.see(h.domain, func(s *Sight) { s.Met++; s.Open++ })
+	defer h.lab.see(h.domain, func(s *Sight) { s.Open-- })
 	if attack := h.attack.Load(); attack != nil {
 		h.attacked(conn, *attack)
 		return

@@ -89,9 +89,10 @@ type Lab struct {
 	hosts   []*host
 	crowd   *crowd // nil if there is none
 
-	mu    sync.Mutex
-	boxes map[string]*mailbox
-	conns map[net.Conn]bool // nil when closed
+	mu     sync.Mutex
+	boxes  map[string]*mailbox
+	sights map[string]*Sight
+	conns  map[net.Conn]bool // nil when closed
 
 	closing chan struct{}
 	serving sync.WaitGroup
@@ -101,7 +102,7 @@ type Lab struct {
 // Start starts a lab. [Lab.Close] ends it.
 func Start(c Config) (*Lab, error) {
 	l := &Lab{net: c.Net, ports: c.Ports, now: c.Now, keep: c.Keep, delivered: c.Delivered,
-		boxes: make(map[string]*mailbox), conns: make(map[net.Conn]bool), closing: make(chan struct{})}
+		boxes: make(map[string]*mailbox), sights: make(map[string]*Sight), conns: make(map[net.Conn]bool), closing: make(chan struct{})}
 	if !l.net.IsValid() {
 		l.net = netip.MustParsePrefix("127.25.0.0/16")
 	}

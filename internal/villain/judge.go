@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"starttls/internal/finding"
@@ -57,7 +58,7 @@ func (s *seen) verdict(v *Villain, through bool) (finding.Verdict, string) {
 	honest := v.ID == "client.honest"
 	switch {
 	case s.visits == 0:
-		return finding.NotTestable, "the client was not there"
+		return finding.NotTestable, absent
 	case s.clear != "":
 		return finding.Insufficient, fmt.Sprintf("says %s in the clear", s.clear)
 	case honest && s.inside != "":
@@ -89,26 +90,32 @@ func (s *Stage) Result() *finding.Result {
 	e := s.config.Endpoint
 	service := finding.Service{
 		URL: e.String(), Host: s.config.Names[0], Address: s.Listeners[0].Addr, Protocol: e.Dialect.Name, Implicit: e.Implicit,
-		Outcome: finding.Unreachable, Why: "the client was not there",
+		Outcome: finding.Unreachable, Why: absent,
 	}
-	at := map[string]int{}
 	for _, l := range s.Listeners {
-		f := s.judge(l)
 		if service.Connections += l.seen.visits; l.seen.visits > 0 {
 			service.Outcome, service.Why = finding.Tested, ""
 		}
-		i, known := at[f.ID]
-		if !known {
-			at[f.ID] = len(service.Findings)
-			service.Findings = append(service.Findings, f)
-		} else if graver(f.Verdict, service.Findings[i].Verdict) {
-			service.Findings[i] = f
-		}
+		service.Findings = merge(service.Findings, s.judge(l))
 	}
 	r := &finding.Result{Schema: finding.Schema, Target: e.String(), Started: s.from.UTC(), Seconds: time.Since(s.from).Seconds(),
 		Services: []finding.Service{service}, Findings: []finding.Finding{}}
 	r.Settle()
 	return r
+}
+
+// merge adds findings to those that there are, of which one with the same id gives way to a graver one.
+func merge(all []finding.Finding, more ...finding.Finding) []finding.Finding {
+	for _, f := range more {
+		i := slices.IndexFunc(all, func(g finding.Finding) bool { return g.ID == f.ID })
+		switch {
+		case i < 0:
+			all = append(all, f)
+		case graver(f.Verdict, all[i].Verdict):
+			all[i] = f
+		}
+	}
+	return all
 }
 
 // graver orders verdicts of villains of one finding: what was not tested hides what is good.
