@@ -83,9 +83,6 @@ var house = []struct {
 	{"internal/socketmap", map[string]string{
 		"starttls/internal/gateway": "it answers questions, and passes no mail",
 	}},
-	{"internal/villain", map[string]string{
-		"starttls/internal/tryout": "a villain says what makes clients err, and no more", "os/exec": "who runs a client is the caller",
-	}},
 	{"internal/relay", map[string]string{
 		"database/sql": "what is counted goes to an interface",
 	}},
@@ -94,6 +91,9 @@ var house = []struct {
 	}},
 	{"internal/lab", map[string]string{
 		"starttls/internal/gateway": "the lab is what the gateway is tried on",
+	}},
+	{"internal/villain", map[string]string{
+		"starttls/internal/tryout": "a villain says what makes clients err, and no more", "os/exec": "who runs a client is the caller",
 	}},
 	{"internal/store", map[string]string{
 		"net": "where things are kept is a URL",

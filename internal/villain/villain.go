@@ -14,6 +14,12 @@
 // are wrong are wrong in one thing only.
 //
 // A client that shows people what was said in the clear, or keeps it, cannot be told from here.
+//
+// # Programs that send mail
+//
+// A mail server finds its way by the DNS, and what it must demand by DANE and MTA-STS. For it the villains
+// are domains of a lab: [MailDomains] says which, and a [Sender] holds what arrives against what the lab
+// says that must.
 package villain
 
 import (

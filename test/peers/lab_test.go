@@ -101,17 +101,24 @@ var postfixHabits = map[string]habit{
 // under its level dane: it delivers, defers and bounces as the lab says of senders that do DANE alone.
 func TestLabPostfix(t *testing.T) {
 	l, dir, resolver := realLab(t)
-	var lines []string
-	for line := range strings.Lines(l.Files(dir)["postfix.cf"]) {
-		lines = append(lines, strings.TrimSpace(line))
-	}
-	postfix := peer.StartPostfix(t, peer.PostfixOptions{Hostname: "sender.test", Domain: "-", Resolver: resolver, Main: lines})
+	postfix := labPostfix(t, l, dir, resolver)
 	everywhere(t, l, postfixHabits, func(t *testing.T, domain string) attempt {
 		_, log := deliver(t, postfix, domain)
 		_, status, _ := strings.Cut(log, "status=")
 		status, _, _ = strings.Cut(status, " ")
 		return attempt{status, strings.Contains(log, "Verified TLS connection"), log}
 	})
+}
+
+// labPostfix starts a Postfix that sends to a lab as "starttls lab --dir" has it configured, in which old
+// becomes new.
+func labPostfix(t *testing.T, l *lab.Lab, dir, resolver string, oldnew ...string) *peer.Postfix {
+	t.Helper()
+	var lines []string
+	for line := range strings.Lines(strings.NewReplacer(oldnew...).Replace(l.Files(dir)["postfix.cf"])) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	return peer.StartPostfix(t, peer.PostfixOptions{Hostname: "sender.test", Domain: "-", Resolver: resolver, Main: lines})
 }
 
 var eximHabits = map[string]habit{
@@ -124,17 +131,26 @@ var eximHabits = map[string]habit{
 // TestLabExim is the same with Exim, whose TLS is GnuTLS's.
 func TestLabExim(t *testing.T) {
 	l, dir, resolver := realLab(t)
-	exim := peer.StartExim(t, peer.EximOptions{
+	exim := labExim(t, dir, resolver)
+	everywhere(t, l, eximHabits, func(t *testing.T, domain string) attempt { return eximTries(t, exim, domain) })
+}
+
+func labExim(t *testing.T, dir, resolver string) *peer.Exim {
+	t.Helper()
+	return peer.StartExim(t, peer.EximOptions{
 		Hostname: "sender.test", Domain: "-", Resolver: resolver, MX: true,
 		Transport: []string{"tls_verify_certificates = " + filepath.Join(dir, "ca.pem"), "tls_try_verify_hosts = *"},
 	})
-	everywhere(t, l, eximHabits, func(t *testing.T, domain string) attempt {
-		to := fmt.Sprintf("u%d@%s", rand.Uint32(), domain)
-		if err := smtp.SendMail(exim.Plain, nil, "a@sender.test", []string{to}, []byte("Subject: lab\r\n\r\nhello\r\n")); err != nil {
-			t.Fatal(err)
-		}
-		return eximTried(t, exim, to)
-	})
+}
+
+// eximTries hands a message to Exim and returns what becomes of it.
+func eximTries(t *testing.T, exim *peer.Exim, domain string) attempt {
+	t.Helper()
+	to := fmt.Sprintf("u%d@%s", rand.Uint32(), domain)
+	if err := smtp.SendMail(exim.Plain, nil, "a@sender.test", []string{to}, []byte("Subject: lab\r\n\r\nhello\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	return eximTried(t, exim, to)
 }
 
 // eximTried waits for what is logged of the first try to deliver to an address.
