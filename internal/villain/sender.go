@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"starttls/dialect"
 	"starttls/internal/finding"
 	"starttls/internal/lab"
 )
@@ -88,7 +89,7 @@ func (s *Sender) service(c mailCase, name string) finding.Service {
 	d, _ := s.lab.Domain(name)
 	seen := s.lab.Seen(name)
 	service := finding.Service{
-		URL: "mx:" + name, Host: d.Hosts[0], Address: s.lab.Resolver().String(), Protocol: "smtp",
+		URL: "mx:" + name, Host: d.Hosts[0], Address: s.lab.Resolver().String(), Protocol: dialect.SMTP.Name,
 		Outcome: finding.Tested, Connections: seen.Met, Findings: []finding.Finding{s.judge(c, d, seen)},
 	}
 	if !there(seen) {
@@ -148,7 +149,7 @@ func told(m lab.Message) string {
 // Summary returns the same with one service, which has for each finding the gravest of all domains.
 func Summary(r *finding.Result) *finding.Result {
 	sum := *r
-	one := finding.Service{URL: r.Target, Protocol: "smtp", Outcome: finding.Unreachable, Why: absent}
+	one := finding.Service{URL: r.Target, Protocol: dialect.SMTP.Name, Outcome: finding.Unreachable, Why: absent}
 	for _, s := range r.Services {
 		if one.Connections += s.Connections; s.Outcome == finding.Tested {
 			one.Outcome, one.Why = s.Outcome, ""
