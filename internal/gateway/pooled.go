@@ -14,7 +14,7 @@ import (
 	"starttls/internal/proxyproto"
 )
 
-// errAllDown is a pool in which no server is well, or all of those that were have failed.
+// errAllDown is a pool of which every server has failed, those that are down included.
 var errAllDown = errors.New("no backend is well")
 
 // A dialError is a server that cannot be reached, which is no fault of the client's.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strings"
@@ -84,7 +85,7 @@ func TestSilentServerIsPassedOver(t *testing.T) {
 	}
 }
 
-// TestAllDown: the protocol's own temporary refusal, without dialling; and when one is back, it serves.
+// TestAllDown: the protocol's own temporary refusal; and when one is back, it serves.
 func TestAllDown(t *testing.T) {
 	var dead atomic.Bool
 	dead.Store(true)
@@ -101,11 +102,24 @@ func TestAllDown(t *testing.T) {
 		t.Errorf("got %q", answer)
 	}
 	record, err := g.ended()
-	if must(t, err); record["outcome"] != "backend-failed" || record["reason"] != "backend: no backend is well" {
+	if must(t, err); record["outcome"] != "backend-failed" || !strings.HasPrefix(fmt.Sprint(record["reason"]), "backend: no backend is well; ") {
 		t.Errorf("the log has %v", record)
 	}
 	dead.Store(false)
 	eventually(t, "both well", down(false))
+	if answer, _ := come(t, g.addr, ""); !strings.HasPrefix(answer, "250") {
+		t.Errorf("got %q", answer)
+	}
+}
+
+// TestServerThatIsBackServesBeforeTheNextCheck, if no other is well.
+func TestServerThatIsBackServesBeforeTheNextCheck(t *testing.T) {
+	var dead atomic.Bool
+	dead.Store(true)
+	b := newBackend(t, only("smtp"))
+	g, p := poolOf(t, pool.Config{Every: time.Hour, Fall: 1}, deadBack("one", &dead, b), deadBack("two", &dead, b))
+	eventually(t, "both down", func() bool { s := p.States(); return s[0].Down != nil && s[1].Down != nil })
+	dead.Store(false)
 	if answer, _ := come(t, g.addr, ""); !strings.HasPrefix(answer, "250") {
 		t.Errorf("got %q", answer)
 	}

@@ -94,22 +94,14 @@ func New(n int, c Config) *Pool {
 // Timeout is how long a check may take.
 func (p *Pool) Timeout() time.Duration { return p.config.Timeout }
 
-// Take chooses a server that is well and not among tried, and counts it as used until release is called.
-// It reports false when there is none.
+// Take chooses a server that is not among tried, one that is well if there is any, and counts it as used until
+// release is called. One that is down may be well again, and no check has come by yet: it is worth a try before
+// a client is turned away. It reports false when all were tried.
 func (p *Pool) Take(tried []int) (i int, release func(), ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i = -1
-	for k := range p.servers {
-		at := k
-		if p.config.Balance == RoundRobin {
-			at = (p.next + k) % len(p.servers)
-		}
-		switch {
-		case p.servers[at].down != nil, slices.Contains(tried, at):
-		case i < 0, p.config.Balance == Least && p.servers[at].uses < p.servers[i].uses:
-			i = at
-		}
+	if i = p.choose(tried, false); i < 0 {
+		i = p.choose(tried, true)
 	}
 	if i < 0 {
 		return -1, nil, false
@@ -121,6 +113,24 @@ func (p *Pool) Take(tried []int) (i int, release func(), ok bool) {
 		p.servers[i].uses--
 		p.mu.Unlock()
 	}), true
+}
+
+// choose returns the next of the servers that are well, or of those that are down, or -1. It is called with mu
+// held.
+func (p *Pool) choose(tried []int, down bool) int {
+	i := -1
+	for k := range p.servers {
+		at := k
+		if p.config.Balance == RoundRobin {
+			at = (p.next + k) % len(p.servers)
+		}
+		switch {
+		case (p.servers[at].down != nil) != down, slices.Contains(tried, at):
+		case i < 0, p.config.Balance == Least && p.servers[at].uses < p.servers[i].uses:
+			i = at
+		}
+	}
+	return i
 }
 
 // Tell tells the pool what a check, or a use, has found of a server: nil, or a failure that is the server's

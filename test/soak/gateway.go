@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,15 +63,29 @@ func (g *gateway) start(ctx context.Context) error {
 	})
 }
 
+// noInstance is said when a hand-over fails.
+const noInstance = "no new instance, this one goes on"
+
 // reload has the file read again. said is the beginning of what the log must say of it.
 func (g *gateway) reload(ctx context.Context, said string) error {
 	return g.signal(ctx, syscall.SIGHUP, said)
 }
 
+// errStarved is a new instance that had no time to begin: the one before it goes on, as it must.
+var errStarved = errors.New("the machine is too busy for a new instance to begin in time")
+
 // handOver has a new instance take over.
 func (g *gateway) handOver(ctx context.Context) error {
-	if err := g.signal(ctx, syscall.SIGUSR2, "handed over"); err != nil {
+	starved := g.journal.count(noInstance)
+	err := g.signal(ctx, syscall.SIGUSR2, "handed over", noInstance)
+	switch {
+	case err != nil:
 		return err
+	case g.journal.count(noInstance) > starved:
+		if why := g.journal.last(noInstance); !strings.Contains(why, "signal: killed") { // for it took too long
+			return errors.New(why)
+		}
+		return errStarved
 	}
 	_, pid, _ := strings.Cut(g.journal.last("handed over"), "to_pid=")
 	next, err := strconv.Atoi(strings.TrimSpace(pid))
@@ -81,13 +96,13 @@ func (g *gateway) handOver(ctx context.Context) error {
 	return nil
 }
 
-// signal gives an order and waits until the log says that it was followed.
-func (g *gateway) signal(ctx context.Context, sig syscall.Signal, said string) error {
-	n := g.journal.count(said)
+// signal gives an order and waits until the log says one of those things of it.
+func (g *gateway) signal(ctx context.Context, sig syscall.Signal, said ...string) error {
+	n := g.journal.count(said...)
 	if err := syscall.Kill(g.pid, sig); err != nil {
 		return fmt.Errorf("%s: %w", g.name, err)
 	}
-	return until(ctx, fmt.Sprintf("%s says %q", g.name, said), func() bool { return g.journal.count(said) > n })
+	return until(ctx, fmt.Sprintf("%s says %q", g.name, said), func() bool { return g.journal.count(said...) > n })
 }
 
 // instances returns how many of its processes there are.
@@ -205,8 +220,8 @@ func follow(r io.ReadCloser, name string) (*journal, error) {
 	return j, nil
 }
 
-// expected are mistakes that the soak makes itself.
-var expected = []string{"configuration not reloaded", "certificate not reloaded"}
+// expected are errors that the soak brings about and looks at itself.
+var expected = []string{"configuration not reloaded", "certificate not reloaded", noInstance}
 
 func (j *journal) add(line string) {
 	_, said, ok := strings.Cut(line, " msg=")
@@ -220,20 +235,20 @@ func (j *journal) add(line string) {
 	j.said[said]++
 	j.lasts[said] = line
 	bad := !ok || strings.Contains(line, " level=ERROR ") // what is no line of the log is a panic, or a race
-	for _, e := range expected {
-		bad = bad && !strings.HasPrefix(said, e)
+	if slices.ContainsFunc(expected, func(begin string) bool { return strings.HasPrefix(said, begin) }) {
+		bad = false
 	}
 	if bad && len(j.wrong) < maxWrong {
 		j.wrong = append(j.wrong, line)
 	}
 }
 
-// count returns how often something was said; what is the beginning of a message.
-func (j *journal) count(what string) (n int) {
+// count returns how often any of these was said, each the beginning of a message.
+func (j *journal) count(what ...string) (n int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for said, times := range j.said {
-		if strings.HasPrefix(said, what) {
+		if slices.ContainsFunc(what, func(begin string) bool { return strings.HasPrefix(said, begin) }) {
 			n += times
 		}
 	}
@@ -251,5 +266,5 @@ func (j *journal) last(said string) string {
 func (j *journal) complaints() []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return append([]string(nil), j.wrong...)
+	return slices.Clone(j.wrong)
 }

@@ -73,7 +73,7 @@ func run(ctx context.Context, length time.Duration, idle, half int, out io.Write
 		err = soak(ctx, dir, full(length), out)
 	}
 	if idle > 0 && err == nil {
-		err = crowd{dir: dir, idle: idle, half: half, out: out}.run(ctx)
+		err = (&crowd{dir: dir, idle: idle, half: half, out: out}).run(ctx)
 	}
 	if err != nil {
 		return fmt.Errorf("%w; logs are in %s", err, dir)

@@ -144,6 +144,23 @@ type figures struct {
 	instances                       int
 }
 
+// figuresOf reads them from metrics.
+func figuresOf(m map[string]float64) figures {
+	return figures{
+		memory: m["process_resident_memory_bytes"], descriptors: m["process_open_fds"], goroutines: m["go_goroutines"],
+		live: m["starttls_sessions_live"],
+	}
+}
+
+// slack is how many more descriptors and goroutines there may be after the last session than before the
+// first: the board has connections of its own.
+const slack = 8
+
+// above reports whether descriptors and goroutines have not gone back to what they were.
+func (f figures) above(first figures) bool {
+	return f.descriptors > first.descriptors+slack || f.goroutines > first.goroutines+slack
+}
+
 // look takes a sample.
 func (v *watch) look(ctx context.Context) error {
 	s := sample{at: time.Now()}
@@ -152,10 +169,9 @@ func (v *watch) look(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.each = append(s.each, figures{
-			memory: m["process_resident_memory_bytes"], descriptors: m["process_open_fds"], goroutines: m["go_goroutines"],
-			live: m["starttls_sessions_live"], instances: g.instances(),
-		})
+		f := figuresOf(m)
+		f.instances = g.instances()
+		s.each = append(s.each, f)
 	}
 	v.samples = append(v.samples, s)
 	return nil
@@ -177,10 +193,6 @@ func (v *watch) run(ctx context.Context) {
 	}
 }
 
-// How much more descriptors and goroutines than before the first session there may be after the last: the
-// board has connections of its own.
-const slack = 8
-
 // back waits until descriptors and goroutines are as many as in the first sample.
 func (v *watch) back(ctx context.Context) error {
 	var now sample
@@ -190,8 +202,7 @@ func (v *watch) back(ctx context.Context) error {
 		}
 		now, v.samples = v.samples[len(v.samples)-1], v.samples[:len(v.samples)-1]
 		for i, f := range now.each {
-			first := v.samples[0].each[i]
-			if f.descriptors > first.descriptors+slack || f.goroutines > first.goroutines+slack {
+			if f.above(v.samples[0].each[i]) {
 				return false
 			}
 		}

@@ -4,9 +4,17 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
+	"net"
 	"os"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"starttls"
+	"starttls/dialect"
+	"starttls/internal/tryout"
 )
 
 func TestMain(m *testing.M) {
@@ -29,6 +37,16 @@ func quick() pace {
 func TestNoSessionBreaksThatWasNotAimedAt(t *testing.T) {
 	var out bytes.Buffer
 	err := soak(t.Context(), t.TempDir(), quick(), &out)
+	t.Log(out.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestACrowdIsServed: ten thousand idle sessions and two thousand half open ones, in small.
+func TestACrowdIsServed(t *testing.T) {
+	var out bytes.Buffer
+	err := (&crowd{dir: t.TempDir(), idle: 300, half: 60, out: &out}).run(t.Context())
 	t.Log(out.String())
 	if err != nil {
 		t.Fatal(err)
@@ -77,30 +95,73 @@ func TestAimsExcuseNothingElse(t *testing.T) {
 	}
 }
 
-// TestABrokenSessionIsNoticed: here a backend is killed by somebody whom the soak knows nothing of, and a
-// gateway answers with other bytes than before.
+// TestABrokenSessionIsNoticed: one in which other bytes are heard than before, and one that is cut off; and
+// neither is if it was aimed at.
 func TestABrokenSessionIsNoticed(t *testing.T) {
 	var out bytes.Buffer
 	w, err := newWorld(t.TempDir(), quick(), &out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.kill()
-	if err := w.start(t.Context()); err != nil {
+	r := w.routes[slices.IndexFunc(w.routes, func(r *route) bool { return r.name == "postgres" })]
+	c := &client{w: w, g: w.gateways[0], r: r}
+	var cut atomic.Bool
+	serveTLS(t, w, address(c.g.ports[r.name]), &cut)
+	failures := func(want int) {
+		t.Helper()
+		if c.session(t.Context()); len(w.tally.failures) != want {
+			t.Fatalf("%d failures, want %d:\n%s", len(w.tally.failures), want, out.String())
+		}
+	}
+	failures(0)
+	heard, _ := w.tally.heard.Swap("postgres", "something else")
+	failures(1)
+	w.tally.heard.Store("postgres", heard)
+	cut.Store(true)
+	failures(2)
+	w.aims.begin(aim{why: "cut"}, c.g.key(r))
+	failures(2)
+	if n := w.tally.dialects["postgres"].aimed["cut"]; n != 1 {
+		t.Errorf("%d were aimed at", n)
+	}
+}
+
+// serveTLS is a gateway made of package starttls and the try-out server, which cuts connections when it is
+// told to.
+func serveTLS(t *testing.T, w *world, addr string, cut *atomic.Bool) {
+	text, err := w.pki.next()
+	if err == nil {
+		err = w.pki.put(text)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{w: w, g: w.gateways[0], r: w.routes[0]}
-	c.session(t.Context())
-	if len(w.tally.failures) != 0 {
-		t.Fatal(out.String())
+	cert, err := tls.LoadX509KeyPair(w.pki.file, w.pki.file)
+	if err != nil {
+		t.Fatal(err)
 	}
-	w.tally.heard.Store(c.r.dialect.Name, "something else")
-	c.session(t.Context())
-	w.backends[c.r.process[0]].kill()
-	c.session(t.Context())
-	if len(w.tally.failures) != 2 {
-		t.Errorf("%d failures:\n%s", len(w.tally.failures), out.String())
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { ln.Close() })
+	server, _ := tryout.New("postgres")
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			secured, err := starttls.Server(t.Context(), conn, &dialect.Postgres, &starttls.Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
+			switch {
+			case err != nil:
+			case cut.Load():
+				conn.Close()
+			default:
+				server.Serve(secured)
+			}
+		}
+	}()
 }
 
 // TestGrowthIsNoticed: memory that rises by a kilobyte for each session is not flat, and what is needed

@@ -84,6 +84,9 @@ func (v *watch) tellGrowth() {
 		fmt.Fprintf(v.w.out, "halves are compared from %s on\n", judgedFrom)
 		return
 	}
+	if v.w.tally.done[handOvers] == 0 {
+		v.w.fail("there were no hand-overs")
+	}
 	t := tabwriter.NewWriter(v.w.out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "on average\tfirst half\tsecond half\tat most\t\t")
 	for i, g := range v.w.gateways {

@@ -14,7 +14,7 @@ import (
 )
 
 // patience bounds everything that is waited for: a soak looks for what breaks, not for what is slow.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // A step is what a client says inside TLS and what it must hear then. Either may be empty. In both, mark
 // stands for a word that is new in every round. In what is heard, "…" stands for anything up to the words

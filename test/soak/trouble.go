@@ -31,13 +31,19 @@ func full(length time.Duration) pace {
 // every does something again and again until ctx ends. What it has begun it brings to its end.
 func (w *world) every(ctx context.Context, mean time.Duration, what string, do func(context.Context) error) {
 	for pause(ctx, mean) {
-		if err := do(context.WithoutCancel(ctx)); err != nil {
+		switch err := do(context.WithoutCancel(ctx)); {
+		case err == errStarved:
+			w.tally.did(what + " that failed: " + err.Error())
+		case err != nil:
 			w.fail("%s: %v", what, err)
-			continue
+		default:
+			w.tally.did(what)
 		}
-		w.tally.did(what)
 	}
 }
+
+// handOvers is how they are counted.
+const handOvers = "hand-overs"
 
 // trouble is all that is done, by the name under which it is counted.
 func (w *world) trouble(ctx context.Context) map[string]func() {
@@ -52,7 +58,7 @@ func (w *world) trouble(ctx context.Context) map[string]func() {
 	for _, g := range w.gateways {
 		all["reload "+g.name] = func() { g.reloads(ctx) }
 		if g.handed {
-			all["hand over "+g.name] = loop(w.pace.hand, "hand-overs", func(ctx context.Context) error {
+			all["hand over "+g.name] = loop(w.pace.hand, handOvers, func(ctx context.Context) error {
 				g.order.Lock()
 				defer g.order.Unlock()
 				return g.handOver(ctx)
