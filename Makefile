@@ -6,6 +6,7 @@ FUZZ    ?= 60s
 TARGETS ?= 1000000
 TIME    ?= 10m
 MESSAGES ?= 10000
+SOAK    ?= 30m
 
 .PHONY: run test check fuzz soak bench compare scan build peers package try-package clean
 
@@ -45,10 +46,11 @@ fuzz:
 	  done; \
 	done
 
-## soak: what takes minutes: MESSAGES (10,000; fewer from Exim and sendmail) from each real mail server into the lab, and its slow domains
+## soak: what takes long, an hour at most: everything that befalls two gateways, for SOAK (30m); ten thousand idle sessions; MESSAGES (10,000; fewer from Exim and sendmail) from each real mail server into the lab, and its slow domains
 soak: peers
-	STARTTLS_SOAK=$(MESSAGES) $(GO) test -count=1 -timeout 60m -run 'TestRelay' ./test/peers
 	STARTTLS_SOAK=1 $(GO) test -count=1 -timeout 10m -run 'TestEveryLabDomain' ./internal/relay
+	$(GO) run ./test/soak -for $(SOAK)
+	STARTTLS_SOAK=$(MESSAGES) $(GO) test -count=1 -timeout 60m -run 'TestRelay' ./test/peers
 
 ## bench: the gateway beside stunnel, nginx and bare crypto/tls, policy serve beside postfix-mta-sts-resolver, as tables
 bench: peers build

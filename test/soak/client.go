@@ -15,7 +15,7 @@ import (
 // A client has one session after the other with a route of a gateway, by package starttls.
 type client struct {
 	w *world
-	g *served
+	g *routed
 	r *route
 	// long says that its sessions last: at a gateway that is handed over for less than grace, at another
 	// until they are broken or the soak is over.
@@ -57,7 +57,7 @@ func (c *client) session(ctx context.Context) {
 
 // converse opens a session, works in it, and leaves.
 func (c *client) converse(ctx context.Context, l *life) (rounds int, err error) {
-	atLeast := c.w.served.Load()
+	atLeast := c.w.inForce.Load()
 	config := c.w.pki.client()
 	// Not ctx: the end of the soak breaks nothing.
 	conn, err := starttls.Dial(context.WithoutCancel(ctx), c.g.url(c.r), &starttls.Config{TLS: config, Timeout: patience})

@@ -67,8 +67,11 @@ func (c *crowd) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "\n%d idle sessions inside TLS, opened in %s: %d with a backend, %d with the built-in server, for want of descriptors\n",
-		c.idle, time.Since(begun).Round(time.Second), c.behind, c.idle-c.behind)
+	fmt.Fprintf(c.out, "\n%d idle sessions inside TLS, opened in %s, %d of them with a backend\n",
+		c.idle, time.Since(begun).Round(time.Second), c.behind)
+	if left := c.idle - c.behind; left > 0 {
+		fmt.Fprintf(c.out, "%d have the built-in server, for want of descriptors: it takes none\n", left)
+	}
 	if err := c.look(ctx, "idle", c.idle); err != nil {
 		return err
 	}

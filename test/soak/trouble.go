@@ -124,7 +124,7 @@ func (w *world) renew(ctx context.Context) error {
 	if err := w.reloadAll(ctx, "configuration reloaded"); err != nil {
 		return err
 	}
-	w.served.Store(w.pki.serial)
+	w.inForce.Store(w.pki.serial)
 	return nil
 }
 
@@ -138,7 +138,7 @@ func (w *world) reloadAll(ctx context.Context, said string) error {
 }
 
 // reloads does to the routes of a gateway what a reload can do, one after the other.
-func (g *served) reloads(ctx context.Context) {
+func (g *routed) reloads(ctx context.Context) {
 	for {
 		for _, step := range []struct {
 			what string
@@ -164,7 +164,7 @@ func (g *served) reloads(ctx context.Context) {
 }
 
 // edit has the gateway follow its file as it is after a change of what the file says.
-func (g *served) edit(ctx context.Context, change func()) error {
+func (g *routed) edit(ctx context.Context, change func()) error {
 	g.order.Lock()
 	defer g.order.Unlock()
 	change()
@@ -174,13 +174,13 @@ func (g *served) edit(ctx context.Context, change func()) error {
 	return g.reload(ctx, "configuration reloaded")
 }
 
-func (g *served) any() *route {
+func (g *routed) any() *route {
 	all := g.w.troubled()
 	return all[rand.IntN(len(all))]
 }
 
 // change changes a route: its sessions go on as they began, and may last for grace.
-func (g *served) change(ctx context.Context) error {
+func (g *routed) change(ctx context.Context) error {
 	r := g.any()
 	old := g.w.aims.begin(aim{why: "its route was changed, and grace was over", after: g.w.pace.grace}, g.key(r))
 	defer g.w.aims.over(old)
@@ -188,7 +188,7 @@ func (g *served) change(ctx context.Context) error {
 }
 
 // remove takes a route away: nobody is served anew, and sessions may last for grace.
-func (g *served) remove(ctx context.Context) error {
+func (g *routed) remove(ctx context.Context) error {
 	r := g.any()
 	old := g.w.aims.begin(aim{why: "its route was removed, and grace was over", after: g.w.pace.grace}, g.key(r))
 	g.away = g.w.aims.begin(aim{why: "its route was removed", newcomers: true}, g.key(r))
@@ -197,7 +197,7 @@ func (g *served) remove(ctx context.Context) error {
 }
 
 // restore brings it back.
-func (g *served) restore(ctx context.Context) error {
+func (g *routed) restore(ctx context.Context) error {
 	if g.away == nil {
 		return nil
 	}
@@ -206,7 +206,7 @@ func (g *served) restore(ctx context.Context) error {
 }
 
 // mistake has the gateway read a file that makes no sense: nothing may change.
-func (g *served) mistake(ctx context.Context) error {
+func (g *routed) mistake(ctx context.Context) error {
 	g.order.Lock()
 	defer g.order.Unlock()
 	if err := g.write(g.config() + "\n[[route]]\nlisten = \"gopher://127.0.0.1:70\"\n"); err != nil {

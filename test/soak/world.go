@@ -34,16 +34,16 @@ type world struct {
 	pace     pace
 	out      io.Writer
 	pki      *pki
-	served   atomic.Int64 // the serial that new sessions must be shown, at least
+	inForce  atomic.Int64 // the serial that new sessions must be shown, at least
 	routes   []*route
 	backends []*backend
-	gateways []*served
+	gateways []*routed
 	aims     aims
 	tally    tally
 }
 
-// A served gateway is one with what its file says of the routes.
-type served struct {
+// A routed gateway is one with what its file says of the routes.
+type routed struct {
 	*gateway
 	demands bool           // TLS of its clients
 	handed  bool           // it is restarted; no session lasts longer than grace
@@ -77,7 +77,7 @@ func newWorld(dir string, p pace, out io.Writer) (*world, error) {
 	for _, d := range []*dialect.Dialect{&dialect.IMAP, &dialect.SMTP, &dialect.Postgres} {
 		w.add(&route{name: d.Name + "-calm", dialect: d, calm: true}, processes)
 	}
-	for _, g := range []*served{{gateway: &gateway{name: "steady"}}, {gateway: &gateway{name: "handed"}, demands: true, handed: true}} {
+	for _, g := range []*routed{{gateway: &gateway{name: "steady"}}, {gateway: &gateway{name: "handed"}, demands: true, handed: true}} {
 		g.dir, g.w, g.board = dir, w, address(freePort())
 		g.ports, g.gone, g.edition = make(map[string]int), make(map[string]bool), make(map[string]int)
 		for _, r := range w.routes {
@@ -119,7 +119,7 @@ func freePort() int {
 }
 
 // config is the gateway's file as it must be now.
-func (g *served) config() string {
+func (g *routed) config() string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "grace = %q\nstate = %q\n[metrics]\nlisten = %q\n[[tls.certificate]]\ncert = %q\n",
 		g.w.pace.grace, g.dir, g.board, g.w.pki.file)
@@ -141,12 +141,12 @@ func (g *served) config() string {
 	return text.String()
 }
 
-func (g *served) url(r *route) string {
+func (g *routed) url(r *route) string {
 	return r.dialect.Schemes[0].Name + "://" + address(g.ports[r.name])
 }
 
 // key is how a route of the gateway is called among aims.
-func (g *served) key(r *route) string { return g.name + "/" + r.name }
+func (g *routed) key(r *route) string { return g.name + "/" + r.name }
 
 // start starts everything.
 func (w *world) start(ctx context.Context) error {
@@ -157,7 +157,7 @@ func (w *world) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.served.Store(w.pki.serial)
+	w.inForce.Store(w.pki.serial)
 	failed := make([]error, len(w.backends)+len(w.gateways))
 	var wg sync.WaitGroup
 	for i, b := range w.backends {
