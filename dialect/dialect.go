@@ -240,6 +240,9 @@ type Scheme struct {
 	Port     uint16 // as assigned
 	Implicit bool   // TLS from the first byte (RFC 8314), not in-band
 	Open     bool   // strangers may work here: servers among themselves
+	// Beside names the scheme of the port for implicit TLS that a service of users is wanted at as well
+	// (RFC 8314 §3). If empty, nobody asks for that.
+	Beside string
 }
 
 // A Dialect is all that one protocol has to say about starting TLS.

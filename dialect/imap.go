@@ -6,7 +6,7 @@ import "strings"
 var IMAP = Dialect{
 	Name:     "imap",
 	Spec:     "RFC 9051 §6.2.1",
-	Schemes:  []Scheme{{Name: "imap", Port: 143}, {Name: "imaps", Port: 993, Implicit: true}},
+	Schemes:  []Scheme{{Name: "imap", Port: 143, Beside: "imaps"}, {Name: "imaps", Port: 993, Implicit: true}},
 	Script:   script("G a C u R | a C"),
 	ALPN:     []string{"imap"},
 	Tells:    "id",

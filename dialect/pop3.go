@@ -10,7 +10,7 @@ var POP3 = Dialect{
 	Early:   true, // APOP's stamp stands in the greeting
 	Name:    "pop3",
 	Spec:    "RFC 2595 §4",
-	Schemes: []Scheme{{Name: "pop3", Port: 110}, {Name: "pop3s", Port: 995, Implicit: true}},
+	Schemes: []Scheme{{Name: "pop3", Port: 110, Beside: "pop3s"}, {Name: "pop3s", Port: 995, Implicit: true}},
 	Script:  script("G a C? u R | a C?"),
 	ALPN:    []string{"pop3"},
 	Tells:   "xclient",

@@ -12,7 +12,7 @@ var SMTP = Dialect{
 	Name: "smtp",
 	Spec: "RFC 3207",
 	Schemes: []Scheme{
-		{Name: "smtp", Port: 25, Open: true}, {Name: "submission", Port: 587},
+		{Name: "smtp", Port: 25, Open: true}, {Name: "submission", Port: 587, Beside: "submissions"},
 		{Name: "smtps", Port: 465, Implicit: true}, {Name: "submissions", Port: 465, Implicit: true},
 	},
 	Script: script("G h C u R | h C"),

@@ -148,7 +148,11 @@ func TestOneConnectionAtATime(t *testing.T) {
 type counted struct{ now, most, all atomic.Int32 }
 
 func (n *counted) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	return n.through(ctx, new(net.Dialer).DialContext, network, address)
+}
+
+func (n *counted) through(ctx context.Context, dial func(context.Context, string, string) (net.Conn, error), network, address string) (net.Conn, error) {
+	conn, err := dial(ctx, network, address)
 	n.all.Add(1)
 	if now := n.now.Add(1); now > n.most.Load() {
 		n.most.Store(now)

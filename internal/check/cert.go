@@ -2,17 +2,21 @@ package check
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 
 	"starttls/internal/finding"
 )
@@ -21,7 +25,7 @@ import (
 const soon = 14 * 24 * time.Hour
 
 // judgeChain judges the chain of the honest session. Its facts go to p.
-func (v *visit) judgeChain(p *probing) {
+func (v *visit) judgeChain(ctx context.Context, p *probing) {
 	chain := v.honest.state.PeerCertificates
 	if len(chain) == 0 {
 		return
@@ -30,10 +34,11 @@ func (v *visit) judgeChain(p *probing) {
 		v.service.Chain = append(v.service.Chain, described(c))
 	}
 	leaf := chain[0]
-	v.judgeOrder(chain, v.judgeTrust(chain))
+	trusted := v.judgeTrust(chain)
 	v.judgeName(leaf)
 	v.judgeDates(chain)
-	v.judgeExtras(leaf)
+	v.judgeOrder(chain, trusted)
+	v.judgeTransparency(leaf)
 	for _, c := range chain {
 		keyFacts(p, c)
 		if !signedByItself(c) { // a root's own signature says nothing
@@ -41,7 +46,8 @@ func (v *visit) judgeChain(p *probing) {
 		}
 	}
 	p.fact("certificate-days", strconv.Itoa(int(leaf.NotAfter.Sub(leaf.NotBefore).Round(24*time.Hour).Hours()/24)))
-	v.settle("cert.trusted", "cert.name", "cert.dates", "cert.chain", "cert.transparency", "cert.revocation")
+	v.settle("cert.trusted", "cert.name", "cert.dates", "cert.chain", "cert.transparency")
+	v.judgeRevocation(ctx, leaf, trusted)
 }
 
 // signedByItself looks at the names first: to verify a signature is the dearest of what is done here.
@@ -151,26 +157,25 @@ func (v *visit) judgeOrder(chain []*x509.Certificate, trusted [][]*x509.Certific
 	v.say("cert.chain", finding.Good, "%d certificates, each certified by the next", len(chain))
 }
 
-// sctList is the extension of RFC 6962 §3.3.
-var sctList = []int{1, 3, 6, 1, 4, 1, 11129, 2, 4, 2}
+// sctList is the extension of RFC 6962 §3.3, and stapledList that of an answer of OCSP.
+var (
+	sctList     = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 4, 2}
+	stapledList = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 4, 5}
+)
 
-func (v *visit) judgeExtras(leaf *x509.Certificate) {
-	logged := len(v.honest.state.SignedCertificateTimestamps) > 0
-	for _, e := range leaf.Extensions {
-		logged = logged || slices.Equal(e.Id, sctList)
+// judgeTransparency looks for timestamps of logs in the three places that they may have.
+func (v *visit) judgeTransparency(leaf *x509.Certificate) {
+	has := func(all []pkix.Extension, id asn1.ObjectIdentifier) bool {
+		return slices.ContainsFunc(all, func(e pkix.Extension) bool { return e.Id.Equal(id) })
+	}
+	logged := len(v.honest.state.SignedCertificateTimestamps) > 0 || has(leaf.Extensions, sctList)
+	if staple, err := ocsp.ParseResponseForCert(v.honest.state.OCSPResponse, leaf, nil); err == nil {
+		logged = logged || has(staple.Extensions, stapledList)
 	}
 	if logged {
 		v.say("cert.transparency", finding.Good, "there are timestamps of logs")
 	} else {
 		v.say("cert.transparency", finding.Sufficient, "there is no timestamp of a log")
-	}
-	switch {
-	case len(leaf.OCSPServer) == 0:
-		v.say("cert.revocation", finding.NotApplicable, "the certificate names no OCSP responder")
-	case len(v.honest.state.OCSPResponse) > 0:
-		v.say("cert.revocation", finding.Good, "an answer of the responder is stapled")
-	default:
-		v.say("cert.revocation", finding.Sufficient, "the certificate names %s, and no answer is stapled", strings.Join(leaf.OCSPServer, ", "))
 	}
 }
 

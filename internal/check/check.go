@@ -63,7 +63,8 @@ type Config struct {
 	Unfit func(context.Context) error
 	// Account logs in where that is needed to look further. If nil, nobody logs in anywhere.
 	Account *Account
-	// Mail gathers what is known of mail domains. If nil, they cannot be checked.
+	// Mail gathers what is known of mail domains. If nil, they cannot be checked, and nobody looks who may
+	// issue certificates.
 	Mail *policy.Gatherer
 	// Now is the clock. If nil, time.Now.
 	Now func() time.Time
@@ -150,6 +151,19 @@ func (c *Checker) endpoint(ctx context.Context, t Target, r *finding.Result) {
 	for _, address := range addresses {
 		r.Services = append(r.Services, *c.visit(ctx, t, address).service)
 	}
+	if c.config.Mail != nil && c.config.Depth == Full && net.ParseIP(t.Match) == nil {
+		l := c.whole(t, r)
+		c.judgeCAA(ctx, l, t.Match)
+		l.settle("cert.caa")
+	}
+}
+
+// whole returns the ledger of what is found about the target as a whole.
+func (c *Checker) whole(t Target, r *finding.Result) *ledger {
+	return newLedger(func(f finding.Finding) {
+		r.Findings = append(r.Findings, f)
+		c.tell(t, nil, f)
+	})
 }
 
 // blank is a service of which nothing is known yet.

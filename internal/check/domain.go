@@ -36,10 +36,7 @@ type audit struct {
 func (c *Checker) domain(ctx context.Context, t Target, r *finding.Result) {
 	evidence := c.config.Mail.Gather(ctx, *t.Domain)
 	a := &audit{Checker: c, plan: policy.Decide(evidence, policy.Options{}), visits: map[netip.Addr]*visit{}, out: r}
-	a.ledger = newLedger(func(f finding.Finding) {
-		r.Findings = append(r.Findings, f)
-		c.tell(t, nil, f)
-	})
+	a.ledger = c.whole(t, r)
 	if c.config.Unfit != nil {
 		a.unfit = c.config.Unfit(ctx)
 	}
@@ -53,7 +50,9 @@ func (c *Checker) domain(ctx context.Context, t Target, r *finding.Result) {
 	}
 	a.judgeHosts()
 	a.judgeSenders(evidence)
-	a.judgeCAA(ctx)
+	for _, at := range a.plan.Attempts {
+		c.judgeCAA(ctx, a.ledger, at.Host)
+	}
 	a.settle("mail.addresses", "mail.dane", "mail.sts-hosts", "mail.sender", "cert.caa")
 }
 
@@ -296,26 +295,23 @@ func (a *audit) judgePolicyHost(at *policy.Attempt, addr netip.Addr, v *visit) {
 	a.say("mail.sts-hosts", finding.Good, "%s is in the policy, and its certificate passes", at.Host)
 }
 
-// judgeCAA looks for who may issue certificates for each host: at its name, else at the next one above that
+// judgeCAA looks for who may issue certificates for a host: at its name, else at the next one above that
 // has a record (RFC 8659 §3).
-func (a *audit) judgeCAA(ctx context.Context) {
-	for _, at := range a.plan.Attempts {
-		name := at.Host
-		for name != "" {
-			answer, err := a.config.Mail.Resolver.Lookup(ctx, name, resolver.CAA)
-			if err != nil {
-				a.say("cert.caa", finding.NotTestable, "%v", err)
-				break
-			}
-			if len(answer.CAA) > 0 {
-				a.say("cert.caa", finding.Good, "%s: %s %q", name, answer.CAA[0].Tag, answer.CAA[0].Value)
-				break
-			}
-			_, name, _ = strings.Cut(name, ".")
+func (c *Checker) judgeCAA(ctx context.Context, l *ledger, host string) {
+	const id = "cert.caa"
+	for name := host; name != ""; _, name, _ = strings.Cut(name, ".") {
+		answer, err := c.config.Mail.Resolver.Lookup(ctx, name, resolver.CAA)
+		switch {
+		case err != nil:
+			l.say(id, finding.NotTestable, "%v", err)
+			return
+		case len(answer.CAA) > 0:
+			l.say(id, finding.Good, "%s: %s %q", name, answer.CAA[0].Tag, answer.CAA[0].Value)
+			return
 		}
-		if name == "" && at.Host != "" {
-			a.say("cert.caa", finding.Sufficient, "there is no CAA record for %s", at.Host)
-		}
+	}
+	if host != "" {
+		l.say(id, finding.Sufficient, "there is no CAA record for %s", host)
 	}
 }
 

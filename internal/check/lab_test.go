@@ -257,3 +257,25 @@ func TestRecordsOfADomain(t *testing.T) {
 		})
 	}
 }
+
+// TestWhoMayIssueForAService: it is looked up for a name, and not for an address.
+func TestWhoMayIssueForAService(t *testing.T) {
+	l := startLab(t)
+	for url, want := range map[string]finding.Verdict{
+		"smtp://mx.dane-ee.test": finding.Good, "smtp://mx.sts-enforce.test": finding.Sufficient, "smtp://127.0.0.1:1": "",
+	} {
+		v := &resolver.Validator{Servers: []string{l.Resolver().String()}, Anchors: l.Anchor(), Timeout: 3 * time.Second}
+		c := check.New(check.Config{Dial: l.Dial, Roots: l.Roots(), Patience: -1, Budget: 1, Mail: &policy.Gatherer{Resolver: published{
+			v, nil, map[string]string{"dane-ee.test": "ca.example"},
+		}}, Addresses: func(context.Context, string) ([]string, error) { return nil, errors.New("no address") }})
+		var got finding.Verdict
+		for _, f := range audited(t, c, url).All {
+			if f.ID == "cert.caa" {
+				got = f.Verdict
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", url, got, want)
+		}
+	}
+}

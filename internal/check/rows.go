@@ -60,6 +60,9 @@ func (v *visit) run(ctx context.Context) {
 			}
 		}
 	}
+	if v.config.Depth == Full {
+		v.judgeImplicitPort(ctx)
+	}
 	v.judgeTLS(ctx)
 }
 

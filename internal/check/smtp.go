@@ -44,10 +44,7 @@ func (c *Checker) judgeNobody(t Target, r *finding.Result) {
 		return
 	}
 	if words := c.nobody(); strings.HasPrefix(words, "220") {
-		newLedger(func(f finding.Finding) {
-			r.Findings = append(r.Findings, f)
-			c.tell(t, nil, f)
-		}).signed("strip.port-redirected", c.config.Nobody+" says "+finding.Quote([]byte(words)))
+		c.whole(t, r).signed("strip.port-redirected", c.config.Nobody+" says "+finding.Quote([]byte(words)))
 	}
 }
 

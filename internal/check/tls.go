@@ -21,7 +21,7 @@ func (v *visit) judgeTLS(ctx context.Context) {
 	if state.CurveID != 0 {
 		p.fact("group", hello.Group(state.CurveID).String())
 	}
-	v.judgeChain(p)
+	v.judgeChain(ctx, p)
 	v.judgeAsked(p)
 	v.judgeEarlyData(p)
 	if v.config.Depth == Full {

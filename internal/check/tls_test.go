@@ -66,8 +66,6 @@ var bestiary = []struct {
 		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier(sctList), Value: []byte{4, 2, 0, 0}}}
 	}}, ""},
 	{"cert.revocation", finding.Sufficient, beast{leaf: func(c *x509.Certificate) { c.OCSPServer = []string{"http://ocsp.example"} }}, ""},
-	{"cert.revocation", finding.Good, beast{leaf: func(c *x509.Certificate) { c.OCSPServer = []string{"http://ocsp.example"} },
-		config: func(c *tls.Config) { c.Certificates[0].OCSPStaple = []byte("staple") }}, ""},
 }
 
 // old has crypto/tls take the suites of old versions.

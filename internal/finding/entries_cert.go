@@ -79,6 +79,21 @@ Prosody: prosodyctl reload after each renewal, with prosodyctl cert import`),
 		Clauses: clauses("RFC 9325 §7.5; RFC 6066 §8"),
 	},
 	{
+		ID: "cert.must-staple", Stake: Medium,
+		Title:   "a certificate that demands a stapled answer comes with one",
+		Means:   "The certificate was ordered with must-staple, and the server does not staple. Clients that look at it take the certificate for invalid.",
+		Clauses: clauses("RFC 7633 §4.2.3; RFC 9325 §7.5"),
+		Mend: mend(`all: a new certificate without must-staple: Postfix, Dovecot, OpenLDAP and PostgreSQL do not staple
+Exim: tls_ocsp_file = file with the answer of the responder, renewed before its end`),
+	},
+	{
+		ID: "cert.revoked", Stake: High,
+		Title:   "the certificate is not revoked",
+		Means:   "The authority has taken the certificate back, as a rule because the key is in wrong hands or the name has another owner. Clients that look refuse it. The responder is asked where the handshake does not tell; who does not want to ask may use --quick.",
+		Clauses: clauses("RFC 9325 §7.5; RFC 6960 §2.2"),
+		Mend:    mend(`all: a new key and a new certificate, and the TLSA records of the new key`),
+	},
+	{
 		ID: "cert.caa", Stake: Info,
 		Title:   "the domain says who may issue certificates for it",
 		Means:   "Without a CAA record every authority may issue a certificate for the host.",

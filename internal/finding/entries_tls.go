@@ -18,6 +18,16 @@ Prosody: ssl = { protocol = "tlsv1_2+" }
 starttls: gateway --min-version 1.2, the default`),
 	},
 	{
+		ID: "tls.implicit-port", Stake: Low,
+		Title:   "the service is at the port for TLS from the first byte as well",
+		Means:   "Mail programs of users do best where there is no clear phase at all: nothing can be stripped, injected or said too early. The ports are 993 for IMAP, 995 for POP3 and 465 for submission. It is looked for at the address of a service that is at its own port, 143, 110 or 587.",
+		Clauses: clauses("RFC 8314 §3; RFC 8314 §3.3"),
+		Mend: mend(`Postfix: master.cf: submissions inet n - y - - smtpd, with -o smtpd_tls_wrappermode=yes
+Exim: daemon_smtp_ports = 25 : 587 : 465 and tls_on_connect_ports = 465
+Dovecot: inet_listener imaps { port = 993 ssl = yes }, and pop3s with 995
+starttls: gateway imaps://:993 imap://127.0.0.1:143`),
+	},
+	{
 		ID: "tls.suites", Stake: High,
 		Title:   "only cipher suites with forward secrecy and authenticated encryption",
 		Means:   "Among the suites that the server takes are ones that can be broken, or let whoever has recorded a session read it once the key is known.",

@@ -1,0 +1,238 @@
+package check
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ocsp"
+
+	"starttls/internal/finding"
+)
+
+// serial is that of the certificates whose revocation is asked for.
+var serial = big.NewInt(7000)
+
+// An answer is what a responder says of a certificate. The zero answer is that all is well.
+type answer struct {
+	status int
+	at     time.Duration // from now
+	life   time.Duration // a day if zero
+	by     func(*testing.T) (*x509.Certificate, crypto.Signer)
+	serial *big.Int
+	list   bool // with timestamps of logs
+}
+
+func (a answer) text(t *testing.T) []byte {
+	t.Helper()
+	ca := trusted()
+	template := ocsp.Response{Status: a.status, SerialNumber: serial, ThisUpdate: time.Now().Add(a.at - time.Hour), RevokedAt: time.Now().Add(-48 * time.Hour), RevocationReason: ocsp.KeyCompromise}
+	template.NextUpdate = template.ThisUpdate.Add(24 * time.Hour)
+	if a.life != 0 {
+		template.NextUpdate = template.ThisUpdate.Add(a.life)
+	}
+	if a.serial != nil {
+		template.SerialNumber = a.serial
+	}
+	if a.list {
+		template.ExtraExtensions = []pkix.Extension{{Id: stapledList, Value: []byte{4, 2, 0, 0}}}
+	}
+	by, key := ca.cert, ca.key
+	if a.by != nil {
+		by, key = a.by(t)
+		template.Certificate = by
+	}
+	text, err := ocsp.CreateResponse(ca.cert, by, template, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// leafOf has an authority issue a certificate to a signer.
+func leafOf(a authority, change func(*x509.Certificate)) func(*testing.T) (*x509.Certificate, crypto.Signer) {
+	return func(t *testing.T) (*x509.Certificate, crypto.Signer) {
+		pair := a.issue(t, 2048, 0, change)
+		cert, err := x509.ParseCertificate(pair.Certificate[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cert, pair.PrivateKey.(crypto.Signer)
+	}
+}
+
+func mayAnswer(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageOCSPSigning} }
+
+// named returns a beast whose certificate names responders.
+func named(responders ...string) beast {
+	return beast{leaf: func(c *x509.Certificate) { c.SerialNumber, c.OCSPServer = serial, responders }}
+}
+
+func stapled(b beast, staple []byte) beast {
+	b.config = func(c *tls.Config) { c.Certificates[0].OCSPStaple = staple }
+	return b
+}
+
+// TestWhoIsBelievedOfARevocation: the same answers, stapled and asked for. What cannot be believed is not
+// believed either way.
+func TestWhoIsBelievedOfARevocation(t *testing.T) {
+	expired := func(c *x509.Certificate) { mayAnswer(c); c.NotAfter = time.Now().Add(-time.Hour) }
+	own := func(*testing.T) (*x509.Certificate, crypto.Signer) { return trusted().cert, trusted().key }
+	for _, row := range []struct {
+		name           string
+		answer         answer
+		stapled, asked finding.Verdict // cert.revocation, and cert.revoked of who has asked
+		evidence       string
+	}{
+		{"good", answer{}, finding.Good, finding.Good, "said on"},
+		{"revoked", answer{status: ocsp.Revoked}, finding.Good, finding.Insufficient, "the key was compromised"},
+		{"unknown", answer{status: ocsp.Unknown}, finding.PhaseOut, finding.NotTestable, "does not know"},
+		{"good no longer", answer{at: -48 * time.Hour}, finding.PhaseOut, finding.NotTestable, "was good until"},
+		{"revoked, no longer", answer{status: ocsp.Revoked, at: -48 * time.Hour}, finding.PhaseOut, finding.NotTestable, "was good until"},
+		{"not good yet", answer{at: 48 * time.Hour}, finding.PhaseOut, finding.NotTestable, "to come"},
+		{"with its own certificate", answer{by: own}, finding.Good, finding.Good, "said on"},
+		{"by who may", answer{by: leafOf(trusted(), mayAnswer)}, finding.Good, finding.Good, "said on"},
+		{"by who may no longer", answer{by: leafOf(trusted(), expired)}, finding.PhaseOut, finding.NotTestable, "expired"},
+		{"by another customer", answer{by: leafOf(trusted(), nil)}, finding.PhaseOut, finding.NotTestable, "who may not"},
+		{"by a stranger", answer{by: leafOf(unknown(), mayAnswer)}, finding.PhaseOut, finding.NotTestable, "verification error"},
+		{"of another certificate", answer{serial: big.NewInt(7001)}, finding.PhaseOut, finding.NotTestable, "no response matching"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			text := row.answer.text(t)
+			responder := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				question, err := io.ReadAll(r.Body)
+				asked, bad := ocsp.ParseRequest(question)
+				if err != nil || bad != nil || asked.SerialNumber.Cmp(serial) != 0 || r.Method != http.MethodPost {
+					t.Errorf("%s: %v, %v", r.Method, err, bad)
+				}
+				w.Write(text)
+			}))
+			defer responder.Close()
+			asked := result(t, "imaps://"+named(responder.URL).start(t), judgedBy(t, ""))
+			if f := one(t, asked, "cert.revoked"); f.Verdict != row.asked || !strings.Contains(f.Evidence, row.evidence) {
+				t.Errorf("asked: %s: %s", f.Verdict, f.Evidence)
+			}
+			came := result(t, "imaps://"+stapled(named("http://127.0.0.1:1"), text).start(t), judgedBy(t, ""))
+			if f := one(t, came, "cert.revocation"); f.Verdict != row.stapled {
+				t.Errorf("stapled: %s: %s", f.Verdict, f.Evidence)
+			}
+			if f := one(t, came, "cert.revoked"); f.Verdict != row.asked {
+				t.Errorf("stapled: %s: %s", f.Verdict, f.Evidence)
+			}
+		})
+	}
+}
+
+// TestRespondersThatHaveNoAnswer: nothing is known then, and nothing bad is said.
+func TestRespondersThatHaveNoAnswer(t *testing.T) {
+	answering := func(answer http.HandlerFunc) string {
+		s := httptest.NewServer(answer)
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	good := answer{}.text(t)
+	for _, row := range []struct{ name, url, evidence string }{
+		{"away", "http://127.0.0.1:1", "refused"},
+		{"over TLS", "https://127.0.0.1:1", "no responder speaks http"},
+		{"no URL", "http://", "no responder speaks http"},
+		{"refuses", answering(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }), "403"},
+		{"leads elsewhere", answering(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:2/", http.StatusFound)
+		}), "302"},
+		{"noise", answering(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("<html>")) }), "asn1"},
+		{"try later", answering(func(w http.ResponseWriter, _ *http.Request) { w.Write(ocsp.TryLaterErrorResponse) }), "try later"},
+		{"without end", answering(func(w http.ResponseWriter, _ *http.Request) { w.Write(bytes.Repeat(good, 200)) }), "more than"},
+		{"silent", "http://" + served(t, func(conn net.Conn) { io.Copy(io.Discard, conn) }), "deadline"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			quickly := func(c *Config) { c.Timeout = 2 * time.Second }
+			r := result(t, "imaps://"+named(row.url).start(t), judgedBy(t, ""), quickly)
+			if f := one(t, r, "cert.revoked"); f.Verdict != finding.NotTestable || !strings.Contains(f.Evidence, row.evidence) {
+				t.Errorf("%s: %s", f.Verdict, f.Evidence)
+			}
+		})
+	}
+}
+
+// TestWhoIsNotAsked: nobody, with one connection, or of a certificate that leads nowhere or is stapled.
+func TestWhoIsNotAsked(t *testing.T) {
+	responder := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it is asked") }))
+	defer responder.Close()
+	there := named(responder.URL)
+	strange := there
+	strange.strange = true
+	expired := there
+	expired.leaf = func(c *x509.Certificate) { there.leaf(c); c.NotAfter = time.Now().Add(-time.Hour) }
+	quick := func(c *Config) { c.Depth = Quick }
+	for name, row := range map[string]struct {
+		beast beast
+		edit  func(*Config)
+		want  finding.Verdict
+	}{
+		"quick":                   {there, quick, ""},
+		"quick, stapled":          {stapled(there, answer{}.text(t)), quick, finding.Good},
+		"quick, stapled: revoked": {stapled(there, answer{status: ocsp.Revoked}.text(t)), quick, finding.Insufficient},
+		"stapled":                 {stapled(there, answer{}.text(t)), nil, finding.Good},
+		"of a stranger":           {strange, nil, finding.NotApplicable},
+		"expired":                 {expired, nil, finding.NotApplicable},
+		"names no responder":      {beast{}, nil, finding.NotApplicable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			edits := []func(*Config){judgedBy(t, "")}
+			if row.edit != nil {
+				edits = append(edits, row.edit)
+			}
+			if f := one(t, result(t, "imaps://"+row.beast.start(t), edits...), "cert.revoked"); f.Verdict != row.want {
+				t.Errorf("%q: %s", f.Verdict, f.Evidence)
+			}
+		})
+	}
+}
+
+// TestWhatIsStapled: where it is demanded, where it is not, and what nobody can verify.
+func TestWhatIsStapled(t *testing.T) {
+	demands := func(features ...int) func(*x509.Certificate) {
+		value, err := asn1.Marshal(features)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func(c *x509.Certificate) {
+			c.SerialNumber = serial
+			c.ExtraExtensions = []pkix.Extension{{Id: tlsFeature, Value: value}}
+		}
+	}
+	good := answer{}.text(t)
+	for _, row := range []struct {
+		name, id string
+		beast    beast
+		want     finding.Verdict
+	}{
+		{"demanded", "cert.must-staple", beast{leaf: demands(statusRequest)}, finding.Insufficient},
+		{"demanded and there", "cert.must-staple", stapled(beast{leaf: demands(statusRequest)}, good), finding.Good},
+		{"another feature", "cert.must-staple", beast{leaf: demands(17)}, finding.NotApplicable},
+		{"not demanded", "cert.must-staple", beast{}, finding.NotApplicable},
+		{"nonsense", "cert.revocation", stapled(named("http://127.0.0.1:1"), []byte("staple")), finding.PhaseOut},
+		{"of who is not trusted", "cert.revocation", stapled(beast{strange: true}, good), finding.Sufficient},
+		{"not there", "cert.revocation", named("http://127.0.0.1:1"), finding.Sufficient},
+		{"with timestamps", "cert.transparency", stapled(named("http://127.0.0.1:1"), answer{list: true}.text(t)), finding.Good},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if f := one(t, result(t, "imaps://"+row.beast.start(t), judgedBy(t, "")), row.id); f.Verdict != row.want {
+				t.Errorf("%q: %s", f.Verdict, f.Evidence)
+			}
+		})
+	}
+}
