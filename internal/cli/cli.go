@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,6 +49,7 @@ type streams struct {
 
 // Main runs the program with its arguments, without the program's name, and returns the exit status.
 func Main(args []string, in io.Reader, out, errOut io.Writer) int {
+	boundMemory(os.DirFS("/"))
 	root := newRoot(streams{in, out, errOut})
 	root.SetArgs(args)
 	err := root.Execute()

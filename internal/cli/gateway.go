@@ -27,7 +27,7 @@ type gatewayFlags struct {
 	store, overrides     string
 	lab                  bool
 	ca, clientCA         string
-	state, name          string
+	state, name, user    string
 	minVersion           string
 	logLevel, logFormat  string
 	metrics              string
@@ -188,6 +188,7 @@ func (f *gatewayFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.ca, "ca", "", "trust these certificates for the backend, PEM `FILE` (default: the system's)")
 	fs.StringVar(&f.clientCA, "client-ca", "", "trust these certificates for clients, PEM `FILE`; for client-cert= of LISTEN")
 	fs.StringVar(&f.state, "state", defaultState(), "folder for what the program keeps")
+	fs.StringVar(&f.user, "user", "", "when root has started it: open the sockets, and become `NAME` or NAME:GROUP before anything else")
 	fs.StringVar(&f.name, "name", "", "how the gateway calls itself, in greetings and as route in the log (default: the host's name)")
 	fs.StringVar(&f.minVersion, "min-version", "1.2", "lowest TLS `VERSION` towards clients: 1.0, 1.1, 1.2, 1.3")
 	fs.DurationVar(&f.timeout, "timeout", 0, "for the whole way to TLS (default 1m, 5m where TLS is optional)")
@@ -248,7 +249,7 @@ func (f *gatewayFlags) file(args []string) (*config.File, error) {
 		route.Backends[name] = url
 	}
 	return &config.File{
-		State: f.state, Grace: f.grace.String(), Overrides: f.overrides, Routes: []config.Route{route},
+		State: f.state, User: f.user, Grace: f.grace.String(), Overrides: f.overrides, Routes: []config.Route{route},
 		Log:     config.Log{Level: f.logLevel, Format: f.logFormat},
 		Metrics: config.Metrics{Listen: f.metrics, Anywhere: f.anywhere},
 		DNS:     config.DNS{Mode: f.dns.mode, Servers: f.dns.servers, Anchors: f.dns.anchors, Bogus: f.dns.bogus, Probe: f.dns.probe},

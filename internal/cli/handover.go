@@ -22,18 +22,15 @@ type handed []systemd.Socket
 // adopt gives them to the routes that listen there, or that have their name.
 func (h *handed) adopt(routes map[string]*served) {
 	for _, r := range inOrder(routes) {
-		r.ln = h.take(func(s systemd.Socket) bool { return s.Name == r.Name || listensAt(r.listen, s.Addr()) })
+		r.ln = h.take(func(s systemd.Socket) bool {
+			return s.Name == r.Name || s.Name == r.listen.Address || listensAt(r.listen, s.Addr())
+		})
 	}
 }
 
 // listen returns the one at an address, or opens it.
 func (h *handed) listen(address string) (net.Listener, error) {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return nil, err
-	}
-	e := starttls.Endpoint{Network: "tcp", Host: host, Address: address}
-	if ln := h.take(func(s systemd.Socket) bool { return listensAt(e, s.Addr()) }); ln != nil {
+	if ln := h.take(func(s systemd.Socket) bool { return s.Name == address || listensAt(tcpAt(address), s.Addr()) }); ln != nil {
 		return ln, nil
 	}
 	return net.Listen("tcp", address)

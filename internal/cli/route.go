@@ -65,6 +65,9 @@ func newLogger(std streams, file *config.File) (*slog.Logger, error) {
 	return nil, file.Errorf("log.format", "unknown log format %q; the formats are text, json", file.Log.Format)
 }
 
+// listenOptions are what a listener can be told.
+var listenOptions = []string{"tls", "detect", "sts", "proxy", "client-cert"}
+
 // An assembly puts one route of the configuration together.
 type assembly struct {
 	config.Route
@@ -121,7 +124,7 @@ func (a *assembly) assemble() (*running, error) {
 	if a.Listen == "" {
 		return nil, a.wrong("listen", errors.New("a route needs listen, where clients come: \"imap://:143\""))
 	}
-	listen, err := starttls.ParseEndpoint(a.Listen, "tls", "detect", "sts", "proxy", "client-cert")
+	listen, err := starttls.ParseEndpoint(a.Listen, listenOptions...)
 	if err != nil {
 		return nil, a.wrong("listen", err)
 	}

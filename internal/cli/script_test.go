@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 //
 //	status N PROGRAM ARG...    runs it, which must end with N
 //	background NAME ARG...     runs "starttls ARG..." in the background
-//	serve NAME ARG...          the same for one that listens; $NAME is where
+//	serve NAME ARG...          the same for one that listens; $NAME is where, $NAME_pid the process
 //	end NAME                   ends that by SIGTERM; NAME.out and NAME.err are what it has said
 //	await PATTERN FILE         waits for a line with the text
 //	json FILE KEY...           every line is an object, and one has all the keys
@@ -45,6 +45,12 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
 		Deadline:            time.Now().Add(10 * patience), // a gateway that ought not to start, and does
+		Condition: func(cond string) (bool, error) {
+			if cond != "root" {
+				return false, errors.New("the one condition is root")
+			}
+			return os.Getuid() == 0, nil
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("GORACE", "atexit_sleep_ms=0") // or each run would take a second to end
@@ -106,6 +112,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	_, rest, _ := strings.Cut(ts.ReadFile(name+".out"), "://")
 	addr, _, _ := strings.Cut(rest, " ")
 	ts.Setenv(name, addr)
+	ts.Setenv(name+"_pid", strconv.Itoa(ts.Value(servicesKey{}).(services)[name].Process.Pid))
 }
 
 func fetch(ts *testscript.TestScript, _ bool, args []string) {

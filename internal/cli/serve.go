@@ -88,6 +88,11 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 	if s.grace, err = file.Duration("grace", file.Grace, 30*time.Second); err != nil {
 		return nil, nil, err
 	}
+	if file.User != "" {
+		if _, err := identityOf(file.User); err != nil {
+			return nil, nil, file.Errorf("user", "%q: %v", file.User, err)
+		}
+	}
 	if s.acme == nil {
 		if s.acme, err = newACME(file, s.log, look); err != nil {
 			return nil, nil, err
@@ -189,6 +194,9 @@ func (s *service) start() error {
 		return failed(err)
 	}
 	sockets := handed(all)
+	if err := s.leaveRoot(&sockets); err != nil {
+		return err
+	}
 	file, routes, err := s.load(false)
 	if err != nil {
 		return err

@@ -12,6 +12,9 @@ package config
 type File struct {
 	// State is the folder for what the program keeps. If empty, the one of the command line.
 	State string `toml:"state"`
+	// User is who the program becomes when root has started it and its sockets are open: NAME or NAME:GROUP. If
+	// empty, it stays who it is.
+	User string `toml:"user"`
 	// Overrides is a file of what backends "mx:" demand of single destinations, see docs/policy.md.
 	Overrides string `toml:"overrides"`
 	// Grace is how long sessions may go on after SIGTERM. If empty, 30 seconds.
