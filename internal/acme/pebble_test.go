@@ -188,9 +188,11 @@ func TestPebbleRollOver(t *testing.T) {
 	if len(z.records) != 2 {
 		t.Fatalf("published: %v", z.records)
 	}
-	next, err := m.Next(w)
-	if err != nil || !z.records[owner+" "+next] {
-		t.Fatalf("the next key is %q, %v", next, err)
+	var next string // the record of the key to come
+	for record := range z.records {
+		if text := strings.TrimPrefix(record, owner+" "); text != TLSA(old.PublicKey) {
+			next = text
+		}
 	}
 	now = now.Add(24 * time.Hour)
 	step("hidden for a day", false)

@@ -59,18 +59,6 @@ func (m *Manager) RollOver(ctx context.Context, w Wanted, roll Roll) (done bool,
 func (m *Manager) nextFile(w Wanted) string  { return m.File(w) + ".next" }
 func (m *Manager) sinceFile(w Wanted) string { return m.File(w) + ".shown" }
 
-// Next returns the record "3 1 1" of the key that is to come, empty if none is.
-func (m *Manager) Next(w Wanted) (string, error) {
-	key, err := readKey(m.nextFile(w))
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return TLSA(key.Public()), nil
-}
-
 // nextKey returns the key to come. At the first call it is made, and its records are published.
 func (m *Manager) nextKey(ctx context.Context, w Wanted, roll Roll) (crypto.Signer, error) {
 	key, err := readKey(m.nextFile(w))

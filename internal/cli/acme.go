@@ -211,22 +211,16 @@ func (t *acmeTasks) listen(sockets *handed) error {
 		open(t.Port443, func(ctx context.Context, ln net.Listener) { proveByTLS(ctx, ln, t.onPort443.Config(), t.manager.Log) }))
 }
 
-// proofTime is how long one connection for a proof may last, and maxProofs how many there may be at once.
-const (
-	proofTime = 10 * time.Second
-	maxProofs = 100
-)
+// proofTime is how long a handshake may last that is a proof.
+const proofTime = 10 * time.Second
 
 // proveByTLS shakes hands with everybody who comes, and hangs up: the handshake is the proof.
 func proveByTLS(ctx context.Context, ln net.Listener, config *tls.Config, log *slog.Logger) {
-	places := make(chan struct{}, maxProofs)
-	accept.Each(ctx, ln, log, func(conn net.Conn) {
-		places <- struct{}{}
+	accept.Each(ctx, accept.AtMost(ln, maxWeb), log, func(conn net.Conn) {
 		conn.SetDeadline(time.Now().Add(proofTime))
 		go func() {
 			tls.Server(conn, config).Handshake()
 			conn.Close()
-			<-places
 		}()
 	})
 }

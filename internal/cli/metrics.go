@@ -50,15 +50,21 @@ func serveMetrics(ctx context.Context, ln net.Listener, set *metrics.Set, log *s
 	serveWeb(ctx, ln, mux, log)
 }
 
-// serveWeb serves what is small and read by few, until ctx ends.
+// maxWeb is how many connections there may be at once where something small is read by few: strangers come there as
+// well, where names are proved.
+const maxWeb = 100
+
+// serveWeb serves what is small and read by few, until ctx ends. Each connection is for one request, and short, so
+// that nobody holds a place for long.
 func serveWeb(ctx context.Context, ln net.Listener, handler http.Handler, log *slog.Logger) {
 	server := &http.Server{
-		Handler: handler, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+		Handler: handler, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	server.SetKeepAlivesEnabled(false)
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
-	server.Serve(accept.Patiently(ln, log))
+	server.Serve(accept.AtMost(accept.Patiently(ln, log), maxWeb))
 }
 
 // isLoopback reports whether a listener's host is this machine alone.

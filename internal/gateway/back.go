@@ -64,15 +64,14 @@ func (s *session) connect(asked dialect.Message) error {
 	// client is told.
 	left := s.timeLeft()
 	s.timer.Stop()
-	name := s.askedFor()
-	for _, by := range append(slices.Clip(asked.For), name) {
+	for _, by := range append(slices.Clip(asked.For), s.askedFor()) {
 		if to := s.route.Backs[by]; to != nil {
 			s.to = to
 			break
 		}
 	}
 	s.mu.Unlock()
-	back, greeting, err := s.openAny(name)
+	back, greeting, err := s.openAny()
 	s.mu.Lock()
 	if s.phase == inClear {
 		s.timer.Reset(left)
@@ -108,11 +107,10 @@ func (s *session) sayGreeting(m *dialect.Message) error {
 
 // openBack dials and, where the dialect does not need the login first, gets to TLS. The greeting that
 // it returns is the server's first words, or ours in their place.
-func (s *session) openBack(asked string) (*backLeg, *dialect.Message, error) {
-	ctx := context.WithValue(s.ctx, askedKey{}, asked)
-	b, greeting, err := s.open(ctx, s.to.Level)
+func (s *session) openBack() (*backLeg, *dialect.Message, error) {
+	b, greeting, err := s.open(s.to.Level)
 	if errors.Is(err, errAnew) {
-		b, greeting, err = s.open(ctx, starttls.None)
+		b, greeting, err = s.open(starttls.None)
 	}
 	return b, greeting, err
 }
@@ -129,39 +127,13 @@ func (s *session) askedFor() string {
 	return strings.ToLower(strings.TrimSuffix(name, "."))
 }
 
-type askedKey struct{}
-
-// AskedFor returns the host that the client asked for, in lower case, from the context with which
-// [Back].Dial is called: in the protocol's own words (XMPP's "to") or else by SNI. It is empty when the
-// client has named none so far.
-func AskedFor(ctx context.Context) string {
-	name, _ := ctx.Value(askedKey{}).(string)
-	return name
-}
-
-type frontKey struct{}
-
-// FrontTLS returns the state of TLS with the client, from the context with which [Back].Dial is called:
-// the name that it asked for, ALPN, its certificate. ok is false when TLS has not begun: the server is
-// dialled before.
-func FrontTLS(ctx context.Context) (state tls.ConnectionState, ok bool) {
-	conn, ok := ctx.Value(frontKey{}).(*tls.Conn)
-	if ok {
-		state = conn.ConnectionState()
-	}
-	return state, ok
-}
-
 // errAnew is a server that has no TLS and must be dialled anew to be spoken to in the clear.
 var errAnew = errors.New("to be dialled anew")
 
 // open opens the back leg at a level, which is that of the backend or none.
-func (s *session) open(ctx context.Context, level starttls.Level) (*backLeg, *dialect.Message, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.backTime(), errBackTimeout)
+func (s *session) open(level starttls.Level) (*backLeg, *dialect.Message, error) {
+	ctx, cancel := context.WithTimeoutCause(s.ctx, s.backTime(), errBackTimeout)
 	defer cancel()
-	if s.secured != nil {
-		ctx = context.WithValue(ctx, frontKey{}, s.secured)
-	}
 	conn, err := s.dialAs(ctx)
 	if err != nil {
 		return nil, nil, err

@@ -105,7 +105,7 @@ type Back struct {
 	// when TLS has begun on its leg and before the client is heard there. A server that does not take that
 	// from us is as good as down. It is only for dialects that have such words.
 	Tell bool
-	// Dial opens the connection. It may choose by what [AskedFor] and [FrontTLS] say of the client.
+	// Dial opens the connection.
 	Dial func(context.Context) (net.Conn, error)
 }
 

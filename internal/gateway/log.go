@@ -34,7 +34,7 @@ func (s *session) log(err error) {
 		attrs = append(attrs, slog.String("client_cert", cut(name)))
 	}
 	if s.back != nil {
-		if s.route.Pool != nil {
+		if s.route.Pool != nil || len(s.route.Backs) > 0 {
 			attrs = append(attrs, slog.String("backend", s.to.Addr))
 		}
 		attrs = append(attrs, tlsAttrs("back_tls", s.back.secured)...)

@@ -32,9 +32,9 @@ func (g *Gateway) pooled(i int) *Back {
 
 // openAny opens the back leg with the session's server, or with one of the pool: the next if one fails, for
 // as long as the client is there. What may be the client's fault does not count against a server.
-func (s *session) openAny(asked string) (b *backLeg, greeting *dialect.Message, err error) {
+func (s *session) openAny() (b *backLeg, greeting *dialect.Message, err error) {
 	if s.route.Pool == nil || s.to != &s.route.Back {
-		return s.openBack(asked)
+		return s.openBack()
 	}
 	all := errAllDown
 	var tried []int
@@ -45,7 +45,7 @@ func (s *session) openAny(asked string) (b *backLeg, greeting *dialect.Message, 
 		}
 		tried = append(tried, i)
 		s.to = s.pooled(i)
-		if b, greeting, err = s.openBack(asked); err == nil {
+		if b, greeting, err = s.openBack(); err == nil {
 			b.release = release
 			return b, greeting, nil
 		}
