@@ -95,8 +95,11 @@ func (v *visit) judgeTrust(chain []*x509.Certificate) (trusted [][]*x509.Certifi
 	for _, c := range chain[1:] {
 		options.Intermediates.AddCert(c)
 	}
-	if at := chain[0].NotAfter; options.CurrentTime.After(at) {
-		options.CurrentTime = at // the dates are another finding
+	switch leaf := chain[0]; { // the dates are another finding
+	case options.CurrentTime.After(leaf.NotAfter):
+		options.CurrentTime = leaf.NotAfter
+	case options.CurrentTime.Before(leaf.NotBefore):
+		options.CurrentTime = leaf.NotBefore
 	}
 	trusted, err := chain[0].Verify(options)
 	switch {

@@ -53,8 +53,11 @@ func judgeWork(v *visit, t *talk) {
 	case t.err == nil:
 		v.say(id, finding.NotTestable, "the protocol has no answer to it")
 		return
+	case errors.Is(t.err, errSilent):
+		v.say(id, finding.NotTestable, "%v", t.err)
+		return
 	default:
-		v.say(id, finding.Good, "the server hangs up: %v", t.err)
+		v.say(id, finding.Good, "%v", t.err)
 		return
 	}
 	m := answer[len(answer)-1]
@@ -96,8 +99,10 @@ func judgeVariants(v *visit, t *talk) {
 		v.say(id, finding.Insufficient, "the server goes ahead on another word")
 	case errors.Is(t.err, errMangled):
 		v.say(id, finding.Sufficient, "the server goes ahead on the right word with something behind it")
+	case n == 0 && errors.Is(t.err, errSilent):
+		v.say(id, finding.NotTestable, "%v", t.err)
 	case n == 0:
-		v.say(id, finding.Good, "the server hangs up: %s", cause(t))
+		v.say(id, finding.Good, "%v", t.err)
 	default:
 		v.say(id, finding.Good, "%s", finding.Quote(t.mangled[n-1].Raw))
 	}

@@ -3,20 +3,19 @@ package check
 import (
 	"bufio"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
-	"io"
 	"net"
+	"strings"
+	"sync/atomic"
 	"testing"
-	"time"
 
-	"starttls"
-	"starttls/dialect"
 	"starttls/internal/finding"
-	"starttls/internal/tryout"
 )
 
-// zoo has, for each finding, an animal that has the flaw. The animal without flaws is the other side.
-var zoo = []struct {
+// flaws has, for each finding of the clear phase, an animal that has the flaw. The zero animal is the other
+// side.
+var flaws = []struct {
 	id      string
 	scheme  string
 	verdict finding.Verdict
@@ -27,12 +26,12 @@ var zoo = []struct {
 	{"clear.upgrade-works", "smtp", finding.Insufficient, animal{answers: map[string]string{"STARTTLS": "454 4.7.0 TLS not available"}}},
 	{"clear.login-before-tls", "submission", finding.Insufficient, animal{work: true}},
 	{"clear.login-before-tls", "smtp", finding.Insufficient, animal{work: true}}, // AUTH is taken
+	{"clear.login-before-tls", "smtp", finding.Sufficient, animal{work: true, answers: map[string]string{"AUTH": "502 5.5.1 Unknown"}}},
 	{"clear.mechanisms-before-tls", "submission", finding.Insufficient, animal{ehlo: []string{"mx", "AUTH LOGIN PLAIN", "STARTTLS"}}},
+	{"clear.mechanisms-before-tls", "submission", finding.Sufficient, animal{ehlo: []string{"mx", "AUTH SCRAM-SHA-256", "STARTTLS"}}},
 	{"clear.command-injection", "smtp", finding.Insufficient, animal{keep: true}},
 	{"clear.command-injection", "smtp", finding.Insufficient, animal{keep: true, inside: []string{"mx.example.org"}}}, // a reply of one line
-	{"clear.command-injection", "smtp", finding.Insufficient, animal{keep: true, wrap: torn}},
 	{"clear.bytes-after-ready", "smtp", finding.Insufficient, animal{behind: true}},
-	{"clear.bytes-after-ready", "smtp", finding.Insufficient, animal{behind: true, wrap: torn}},
 	{"clear.state-kept", "smtp", finding.Insufficient, animal{work: true, state: true}},
 	{"clear.offer-inside", "smtp", finding.Insufficient, animal{inside: []string{"mx.example.org", "STARTTLS"}}},
 	{"clear.second-upgrade", "smtp", finding.Insufficient, animal{again: true}},
@@ -51,198 +50,107 @@ var zoo = []struct {
 	{"strip.hello-refused", "smtp", finding.Insufficient, animal{answers: map[string]string{"EHLO": "502 5.5.1 Unknown", "HELO": "250 mx.example.org"}}},
 }
 
-// runs is how often each must be right.
-const runs = 10
-
-func TestEveryFlawIsFound(t *testing.T) {
-	for i, row := range zoo {
-		t.Run(fmt.Sprintf("%s/%d", row.id, i), func(t *testing.T) {
-			t.Parallel()
-			addr := served(t, row.animal.serve)
-			for range runs {
-				if f := checked(t, row.scheme+"://"+addr, clearOnly, row.animal.patience)[row.id]; f.Verdict != row.verdict {
-					t.Fatalf("%q: %s", f.Verdict, f.Evidence)
-				}
-			}
-		})
-	}
-}
-
-func TestAServerWithoutFlawsHasNone(t *testing.T) {
-	for name, a := range map[string]animal{"whole": {}, "torn": {wrap: torn}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			addr := served(t, a.serve)
-			for range runs {
-				found := checked(t, "submission://"+addr)
-				for id, f := range found {
-					if f.Verdict.Bad() && !certificates[id] || f.Verdict == finding.NotTestable {
-						t.Errorf("%s %s: %s", f.Verdict, id, f.Evidence)
-					}
-				}
-				for _, row := range zoo {
-					if f, ok := found[row.id]; row.id[:5] == "clear" && (!ok || f.Verdict != finding.Good) {
-						t.Errorf("%s: %q %s", row.id, f.Verdict, f.Evidence)
-					}
-				}
-			}
-		})
-	}
-}
-
-// certificates are findings about an animal's own certificate, which nobody trusts.
-var certificates = map[string]bool{"cert.trusted": true, "cert.name": true}
-
-// tornConn says what it says in small pieces, and is late to listen.
-type tornConn struct{ net.Conn }
-
-func torn(conn net.Conn) net.Conn { return &tornConn{conn} }
-
-func (c *tornConn) Write(p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		var m int
-		m, err = c.Conn.Write(p[n:min(len(p), n+1+n/3)])
-		n += m
-		if n < 8 {
-			time.Sleep(100 * time.Microsecond)
+func animals() (all []specimen) {
+	whole := sightings{"clear.offer-after-login": finding.NotApplicable, "tls.alpn": finding.NotApplicable}
+	for i, row := range flaws {
+		name := fmt.Sprintf("%s/%d", row.id, i)
+		all = append(all, serving(name, row.scheme+"://%s", sightings{row.id: row.verdict}, row.animal.serve, clearOnly))
+		if whole[row.id] = finding.Good; strings.HasPrefix(row.id, "strip.") {
+			whole[row.id] = ""
 		}
 	}
-	return n, err
-}
-
-func (c *tornConn) Read(p []byte) (int, error) {
-	time.Sleep(time.Millisecond)
-	return c.Conn.Read(p)
-}
-
-// fronts are dialects whose try-out server is put behind a front that keeps its buffer over the upgrade.
-var fronts = []*dialect.Dialect{
-	&dialect.SMTP, &dialect.LMTP, &dialect.IMAP, &dialect.POP3, &dialect.NNTP, &dialect.FTP, &dialect.LDAP, &dialect.Postgres, &dialect.NUT,
-}
-
-// front offers TLS before a server that has none. If keep, it hands the server what stood behind the
-// upgrade, and so does what CVE-2011-0411 is about.
-// If fresh, the session behind it begins anew with TLS.
-func front(t *testing.T, d *dialect.Dialect, keep, fresh bool) func(net.Conn) {
-	server, ok := tryout.New(d.Name)
-	if !ok {
-		t.Fatal(d.Name)
-	}
-	return func(conn net.Conn) {
-		back, err := server.Dial(t.Context())
-		if err != nil {
-			return
-		}
-		defer back.Close()
-		in := starttls.NewLeg(torn(conn), d, dialect.Server, false)
-		out := starttls.NewLeg(back, d, dialect.Client, false)
-		if d.Script.ServerFirst() && !pass(out, in) {
-			return
-		}
-		for {
-			m, err := in.Hear()
-			if err != nil {
-				return
-			}
-			if m.Kind == dialect.Upgrade && (m.Why == dialect.Unknown || m.Why == dialect.NotNow) {
-				in.Say(m.Reply(dialect.Ready, dialect.Unknown))
-				if fresh {
-					back.Close()
-					if back, err = server.Dial(t.Context()); err != nil {
-						return
-					}
-					defer back.Close()
-					if d.Script.ServerFirst() {
-						bufio.NewReader(back).ReadString('\n')
-					}
-				}
-				through(conn, back, in.Rest(), keep)
-				return
-			}
-			if out.Say(m) != nil || !pass(out, in) {
-				return
-			}
-		}
-	}
-}
-
-// pass passes an answer on, with an offer of TLS in it.
-func pass(out, in *starttls.Leg) bool {
-	for {
-		m, err := out.Hear()
-		if err != nil || in.Say(m.Offering(dialect.Offered)) != nil {
-			return false
-		}
-		if !out.Pending() {
-			return true
-		}
-	}
-}
-
-func through(conn, back net.Conn, rest []byte, keep bool) {
-	wire := conn
-	if !keep {
-		wire = &restConn{Conn: conn, rest: rest}
-	}
-	secured := tls.Server(wire, serverTLS())
-	if secured.Handshake() != nil {
-		return
-	}
-	if keep {
-		back.Write(rest)
-	}
-	go func() {
-		io.Copy(back, secured)
-		back.(interface{ CloseWrite() error }).CloseWrite()
-	}()
-	io.Copy(secured, bufio.NewReader(back))
-	secured.CloseWrite()
+	return append(all, serving("whole", "submission://%s?match=mx.example.org", whole, animal{}.serve), preauth(true), preauth(false))
 }
 
 // clearOnly leaves no connection for TLS.
 func clearOnly(c *Config) { c.Budget = 8 }
 
-// patience is little for who never answers.
-func (a animal) patience(c *Config) {
-	if a.drop {
-		c.Timeout = 1500 * time.Millisecond
-	}
-}
-
-func TestInjectionIsFoundInEveryDialect(t *testing.T) {
-	for _, d := range fronts {
-		for _, keep := range []bool{true, false} {
-			t.Run(fmt.Sprintf("CI/%s/%v", d.Name, keep), func(t *testing.T) {
-				t.Parallel()
-				addr := served(t, front(t, d, keep, false))
-				want := finding.Good
-				if keep {
-					want = finding.Insufficient
-				}
-				for range runs {
-					if f := checked(t, d.Schemes[0].Name+"://"+addr, clearOnly)["clear.command-injection"]; f.Verdict != want {
-						t.Fatalf("%q: %s", f.Verdict, f.Evidence)
-					}
-				}
-			})
+// TestAServerWithoutFlawsHasNone: whatever it is asked, nothing else is found either.
+func TestAServerWithoutFlawsHasNone(t *testing.T) {
+	for id, f := range checked(t, "submission://"+served(t, animal{}.serve)+"?match=mx.example.org") {
+		if f.Verdict.Bad() || f.Verdict == finding.NotTestable {
+			t.Errorf("%s %s: %s", f.Verdict, id, f.Evidence)
 		}
 	}
 }
 
-// TestNamesOfTheClearAreForgotten: logins in two steps, behind a front that keeps the session and behind
-// one that begins another.
-func TestNamesOfTheClearAreForgotten(t *testing.T) {
-	for _, d := range []*dialect.Dialect{&dialect.POP3, &dialect.NNTP, &dialect.FTP} {
-		for fresh, want := range map[bool]finding.Verdict{false: finding.Insufficient, true: finding.Good} {
-			t.Run(fmt.Sprintf("%s/%v", d.Name, fresh), func(t *testing.T) {
-				t.Parallel()
-				addr := served(t, front(t, d, false, fresh))
-				for range runs {
-					if f := checked(t, d.Schemes[0].Name+"://"+addr, func(c *Config) { c.Budget = 12 })["clear.state-kept"]; f.Verdict != want {
-						t.Fatalf("%q: %s", f.Verdict, f.Evidence)
-					}
-				}
-			})
+// preauth is a session that begins logged in; IMAP alone has it.
+func preauth(has bool) specimen {
+	greeting, finds := "* OK hello", sightings{"strip.preauth": ""}
+	if has {
+		greeting, finds["strip.preauth"] = "* PREAUTH welcome back", finding.Insufficient
+	}
+	return serving(fmt.Sprintf("strip.preauth/%v", has), "imap://%s", finds, func(conn net.Conn) {
+		fmt.Fprintf(conn, "%s\r\n", greeting)
+		for in := bufio.NewScanner(conn); in.Scan(); {
+			tag, _, _ := strings.Cut(in.Text(), " ")
+			fmt.Fprintf(conn, "* CAPABILITY IMAP4rev1\r\n%s OK\r\n", tag)
 		}
+	}, clearOnly)
+}
+
+// aFront is an IMAP server with TLS that lets everybody log in, and offers TLS still after that if it offers.
+func aFront(offers bool, logins *atomic.Int32) func(net.Conn) {
+	return func(conn net.Conn) {
+		fmt.Fprint(conn, "* OK hello\r\n")
+		offer := " STARTTLS"
+		for in := bufio.NewScanner(conn); in.Scan(); {
+			tag, command, _ := strings.Cut(in.Text(), " ")
+			switch word, _, _ := strings.Cut(strings.ToUpper(command), " "); {
+			case word == "CAPABILITY":
+				fmt.Fprintf(conn, "* CAPABILITY IMAP4rev1%s\r\n%s OK\r\n", offer, tag)
+			case word == "STARTTLS" && offer != "":
+				fmt.Fprintf(conn, "%s OK go\r\n", tag)
+				secured := tls.Server(conn, serverTLS())
+				conn, in, offer = secured, bufio.NewScanner(secured), ""
+			case word == "LOGIN" && offer == "":
+				if logins.Add(1); offers {
+					offer = " STARTTLS"
+				}
+				fmt.Fprintf(conn, "%s OK in\r\n", tag)
+			case word == "LOGOUT":
+				fmt.Fprintf(conn, "* BYE\r\n%s OK\r\n", tag)
+				return
+			default:
+				fmt.Fprintf(conn, "%s BAD no\r\n", tag)
+			}
+		}
+	}
+}
+
+func withAccount(c *Config) { c.Account, c.Budget = &Account{"joe", `se"cret`}, 30 }
+
+func logins() (all []specimen) {
+	for offers, want := range map[bool]finding.Verdict{true: finding.Insufficient, false: finding.Good} {
+		finds := sightings{"clear.offer-after-login": want}
+		all = append(all, serving(fmt.Sprintf("clear.offer-after-login/%v", offers), "imap://%s", finds, aFront(offers, new(atomic.Int32)), withAccount))
+	}
+	return all
+}
+
+// TestWhoLogsIn: without an account, and to a server that is not verified, nobody does. The password is
+// nowhere in what is told.
+func TestWhoLogsIn(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		edits  []func(*Config)
+		want   finding.Verdict
+		logins int32
+	}{
+		{"an account", []func(*Config){withAccount}, finding.Insufficient, 1},
+		{"no account", nil, finding.NotApplicable, 0},
+		{"not verified", []func(*Config){withAccount, func(c *Config) { c.Roots = x509.NewCertPool() }}, finding.NotTestable, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			var logins atomic.Int32
+			addr := served(t, aFront(true, &logins))
+			if f := checked(t, "imap://"+addr, row.edits...)["clear.offer-after-login"]; f.Verdict != row.want || strings.Contains(f.Evidence, "cret") {
+				t.Errorf("%s: %s", f.Verdict, f.Evidence)
+			}
+			if logins.Load() != row.logins {
+				t.Errorf("%d logins, want %d", logins.Load(), row.logins)
+			}
+		})
 	}
 }

@@ -1,14 +1,10 @@
 package check
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
-	"io"
-	"net"
 	"regexp"
 	"strings"
-	"syscall"
 
 	"starttls/dialect"
 	"starttls/internal/finding"
@@ -77,7 +73,5 @@ func capabilities(raw []byte) (all []string) {
 
 // cutOff reports whether the connection died under the handshake, without an alert.
 func cutOff(t *talk) bool {
-	var network net.Error
-	return errors.Is(t.err, io.EOF) || errors.Is(t.err, io.ErrUnexpectedEOF) || errors.Is(t.err, syscall.ECONNRESET) ||
-		errors.Is(t.err, context.DeadlineExceeded) || errors.As(t.err, &network) && network.Timeout()
+	return hungUp(t.err) || errors.Is(t.err, errSilent)
 }

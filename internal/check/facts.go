@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"starttls/internal/finding"
 	"starttls/internal/hello"
@@ -112,11 +110,6 @@ func (p *probing) ask(ctx context.Context, h *hello.Hello) (*hello.Reply, error)
 		return reply, nil
 	}
 	return nil, t.err
-}
-
-// hungUp reports whether the server has ended the connection. Silence is not that: it may be anybody's.
-func hungUp(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // unless notes that a finding is not known to its end, unless err is a server that refuses.

@@ -66,7 +66,7 @@ func (v *visit) judgeHonest(t *talk) {
 	judgeOffer(v, t)
 	judgeMechanisms(v, t)
 	if errors.Is(t.err, starttls.ErrInjected) && !t.presumed() {
-		v.say("clear.bytes-after-ready", finding.Insufficient, "behind the go-ahead comes something else than TLS: %v", t.err)
+		v.say("clear.bytes-after-ready", finding.Insufficient, "behind the go-ahead comes something else than TLS")
 	}
 	judgeInside(v, t)
 	v.settle("clear.offer", "clear.offer-unlisted", "clear.upgrade-works", "clear.mechanisms-before-tls",
@@ -185,8 +185,10 @@ func insideCaps(t *talk) *dialect.Message {
 
 func judgeSecond(v *visit, answer []dialect.Message, err error) {
 	switch {
+	case len(answer) == 0 && errors.Is(err, errSilent):
+		v.say("clear.second-upgrade", finding.NotTestable, "%v", err)
 	case len(answer) == 0:
-		v.say("clear.second-upgrade", finding.Good, "the server hangs up: %v", err)
+		v.say("clear.second-upgrade", finding.Good, "%v", err)
 	case answer[len(answer)-1].Kind == dialect.Ready:
 		v.say("clear.second-upgrade", finding.Insufficient, "the server goes ahead: %s", finding.Quote(answer[len(answer)-1].Raw))
 	default:

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"regexp"
 	"slices"
 	"time"
@@ -132,37 +131,51 @@ func kindNames(kinds []dialect.Kind) string {
 	return list(names)
 }
 
-// early sends a ClientHello in the segment of the upgrade.
+// early sends a ClientHello in the segment of the upgrade, and another one when there is no answer. The first
+// has the suite of the honest session and no other, the second has all others: the answer tells which of the
+// two it is for, however late it comes.
 func early(v *visit) (edit, bool) {
 	d := v.endpoint.Dialect
-	h := (&probing{visit: v}).base(hello.TLS13, hello.TLS12)
-	h.Suites = append(hello.Suites(hello.TLS13, hello.Any), suitesOf(everyClass)...)
-	text, err := h.Marshal()
+	if v.honest.stage < secured || !d.Script.Acknowledged() || d.Carrier != nil {
+		return edit{}, false
+	}
+	first := (&probing{visit: v}).base(hello.TLS13, hello.TLS12)
+	second, agreed := first, v.honest.state.CipherSuite
+	first.Suites = []uint16{agreed}
+	second.Suites = append(hello.Suites(hello.TLS13, hello.Any), suitesOf(everyClass)...)
+	second.Suites = slices.DeleteFunc(second.Suites, func(id uint16) bool { return id == agreed })
+	text, err := first.Marshal()
+	later, errLater := second.Marshal()
 	return edit{glue: text, bare: func(conn net.Conn) error {
-		conn.SetReadDeadline(time.Now().Add(v.earlyPatience()))
-		_, err := hello.Read(conn)
+		const patience = time.Second
+		again := time.AfterFunc(patience, func() { conn.Write(later) })
+		reply, err := hello.Read(conn)
+		refusal, refused := errors.AsType[hello.Alert](err)
+		switch waited := !again.Stop(); {
+		case !waited && refused:
+			return nil
+		case waited && (refusal == hello.HandshakeFailure || err == nil && reply.Suite != agreed):
+			return errThrownAway
+		case waited && err != nil:
+			return errSilent // perhaps it was not quick enough, and the second one was too much for it
+		}
 		return err
-	}}, err == nil && v.honest.stage >= secured && d.Script.Acknowledged() && d.Carrier == nil
+	}}, err == nil && errLater == nil
 }
 
-// earlyPatience is how long a server has to answer a ClientHello that came early: several times what its
-// whole honest session took, and a second at least.
-func (v *visit) earlyPatience() time.Duration {
-	const times, least, most = 4, time.Second, 3 * time.Second
-	return min(v.config.Timeout/2, most, max(least, times*v.honest.times[tHandshake]))
-}
+// errThrownAway is a server that has answered the second ClientHello in the place of the first.
+var errThrownAway = errors.New("the server has thrown it away, and waits for another")
 
 func judgeEarly(v *visit, t *talk) {
 	const id = "clear.early-hello"
-	_, alert := errors.AsType[hello.Alert](t.err)
 	switch {
+	case errors.Is(t.err, errSilent):
+		v.say(id, finding.NotTestable, "%v", t.err)
 	case t.stage < goAhead:
 		v.say(id, finding.Sufficient, "the server does not go ahead: %s", cause(t))
-	case t.err == nil, alert:
+	case t.err == nil:
 		v.say(id, finding.Good, "it is answered")
-	case errors.Is(t.err, os.ErrDeadlineExceeded):
-		v.say(id, finding.Sufficient, "the server has thrown it away, and waits for another")
 	default:
-		v.say(id, finding.Sufficient, "the server ends the session: %v", t.err)
+		v.say(id, finding.Sufficient, "%v", t.err)
 	}
 }

@@ -1,8 +1,10 @@
 package check
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"regexp"
 	"slices"
@@ -30,9 +32,8 @@ func (c *Checker) askNobody() string {
 	}
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(nobodyPatience))
-	words := make([]byte, 200)
-	n, _ := conn.Read(words)
-	return string(words[:n])
+	words, _ := bufio.NewReader(io.LimitReader(conn, 200)).ReadString('\n')
+	return words
 }
 
 // judgeNobody tells of a network in which every address has the same mail server, once a server of the

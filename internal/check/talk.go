@@ -283,10 +283,12 @@ func (c *conversation) handshake(ctx context.Context) error {
 	return nil
 }
 
-// readBehind returns what was said in the clear where TLS must follow, with what still comes.
+// readBehind returns what was said in the clear where TLS must follow, with what still comes before the server
+// has seen that we are done.
 func (c *conversation) readBehind() []byte {
-	const most, patience = 4 << 10, 500 * time.Millisecond
+	const most, patience = 4 << 10, 3 * time.Second
 	words := append(slices.Clone(c.leg.Unread()), c.records...)
+	c.closeWrite()
 	c.conn.SetReadDeadline(time.Now().Add(patience))
 	rest, _ := io.ReadAll(io.LimitReader(c.conn, most))
 	return append(words, rest...)
@@ -313,11 +315,8 @@ func (c *conversation) within(context.Context) (err error) {
 // not said inside TLS has answered it by then.
 func (c *conversation) leave(context.Context) error {
 	c.stage = left
-	bye := c.leg.Words(dialect.Message{Kind: dialect.Bye})
-	if _, err := c.leg.Conn.Write(bye); err != nil {
-		return err
-	}
-	if !c.leg.Pending() { // it has no words, or none that are answered
+	c.leg.Say(dialect.Message{Kind: dialect.Bye}) // if it has hung up already, there may be last words of it all the same
+	if !c.leg.Pending() {                         // it has no words, or none that are answered
 		c.closeWrite()
 	}
 	for range maxAnswers {

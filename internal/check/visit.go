@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 	"time"
 
 	"starttls"
@@ -103,10 +104,48 @@ func (v *visit) once(ctx context.Context, e edit) (*talk, error) {
 	defer context.AfterFunc(ctx, func() { c.conn.Close() })()
 	c.mark(tConnect)
 	c.run(ctx)
+	c.err = c.ending(ctx)
 	if why := c.putOff(ctx); why != "" {
 		return nil, busyError{why}
 	}
 	return &c.talk, nil
+}
+
+// errSilent is a server that says nothing, and does not hang up either.
+var errSilent = errors.New("no answer")
+
+// An ending is what ended a conversation, in words that are the same each time: there are no ports in them, and
+// whether a FIN or a reset is seen, and in which of our steps, is chance.
+type ending struct {
+	words string
+	err   []error
+}
+
+func (e *ending) Error() string   { return e.words }
+func (e *ending) Unwrap() []error { return e.err }
+
+// ending returns what ended the conversation before its time, nil if nothing did.
+func (c *conversation) ending(ctx context.Context) error {
+	tlsFailed := ""
+	if errors.Is(c.err, starttls.ErrTLS) {
+		tlsFailed = starttls.ErrTLS.Error() + ": "
+	}
+	switch {
+	case c.err == nil:
+		return nil
+	case errors.Is(c.err, starttls.ErrInjected):
+		return &ending{starttls.ErrInjected.Error(), []error{c.err}}
+	case ctx.Err() != nil:
+		return &ending{fmt.Sprintf("%s%v in %s", tlsFailed, errSilent, c.config.Timeout), []error{errSilent, c.err}}
+	case hungUp(c.err):
+		return &ending{tlsFailed + "the server hangs up", []error{c.err}}
+	}
+	return c.err
+}
+
+// hungUp reports whether the server has ended the connection. Silence is not that: it may be anybody's.
+func hungUp(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // wait waits, unless ctx ends before.

@@ -1,20 +1,15 @@
 package check
 
 import (
-	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"flag"
 	"fmt"
-	"math/big"
+	"math/rand/v2"
 	"net"
+	"os"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,190 +19,203 @@ import (
 // TestMain lets more tests run at the same time than there are processors: most of them wait.
 func TestMain(m *testing.M) {
 	flag.Set("test.parallel", "16")
-	m.Run()
+	code := m.Run()
+	closeLab()
+	os.Exit(code)
 }
 
-// served listens on loopback and serves each connection by serve.
-func served(t *testing.T, serve func(net.Conn)) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// A specimen is a server, or a mail domain with its servers, and what is to be found of it.
+type specimen struct {
+	name  string
+	finds sightings
+	house func(*testing.T) look // puts it up
+}
+
+// A look is one check of a specimen.
+type look func(*testing.T, way) *finding.Result
+
+// sightings are verdicts by the finding's id. "" is for what must not be told.
+type sightings map[string]finding.Verdict
+
+// zoo has them all.
+func zoo() []specimen {
+	return slices.Concat(animals(), beasts(), openSSLs(), fronts(), domains(), records(), compared(), logins(), networks())
+}
+
+// serving is a specimen that listens on loopback. %s in the URL is its address.
+func serving(name, url string, finds sightings, serve func(net.Conn), edits ...func(*Config)) specimen {
+	return specimen{name, finds, func(t *testing.T) look { return lookingAt(fmt.Sprintf(url, served(t, serve)), edits...) }}
+}
+
+// lookingAt checks a target that is there.
+func lookingAt(target string, edits ...func(*Config)) look {
+	return func(t *testing.T, w way) *finding.Result {
+		return result(t, target, append(slices.Clone(edits), w.over)...)
 	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
+}
+
+// A way is how packets come and go. What the checker says is never cut: an attack that is cut on its way is
+// another one.
+type way struct {
+	name  string
+	piece int           // the most that is read at once, if it is not zero
+	late  time.Duration // the most that a read or a write is late
+}
+
+// In split packets whatever can come apart does; what is late comes with what follows.
+var ways = []way{{name: "whole"}, {name: "split", piece: 1}, {name: "late", late: 2 * time.Millisecond}}
+
+// over has a checker's connections go this way.
+func (w way) over(c *Config) {
+	dial := c.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &wayConn{conn, w}, nil
+	}
+}
+
+type wayConn struct {
+	net.Conn
+	way
+}
+
+func (c *wayConn) linger() {
+	if c.late > 0 {
+		time.Sleep(rand.N(c.late))
+	}
+}
+
+func (c *wayConn) Read(p []byte) (int, error) {
+	if c.linger(); c.piece > 0 {
+		p = p[:min(c.piece, len(p))]
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *wayConn) Write(p []byte) (int, error) {
+	c.linger()
+	return c.Conn.Write(p)
+}
+
+func (c *wayConn) CloseWrite() error { return c.Conn.(interface{ CloseWrite() error }).CloseWrite() }
+
+// opened is the time in the zoo, so that evidence with a time in it is the same each time.
+var opened = time.Now()
+
+// runs is how often each specimen is looked at in each way.
+func runs() int {
+	if os.Getenv("STARTTLS_SOAK") != "" {
+		return 10
+	}
+	return 1
+}
+
+// TestZoo looks at each specimen again and again, over whole, split and late packets. What is found must be
+// right, and everything that is told must be the same each time, to the word.
+func TestZoo(t *testing.T) {
+	for _, s := range zoo() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			first, look := "", s.house(t)
+			for range runs() {
+				for _, w := range ways {
+					r := look(t, w)
+					s.judge(t, w, r)
+					if all := told(r); first == "" {
+						first = all
+					} else if all != first {
+						t.Errorf("%s: it is not told the same each time\n%s", w.name, difference(first, all))
+					}
+					if t.Failed() {
+						return
+					}
+				}
 			}
-			go func() {
-				defer conn.Close()
-				serve(conn)
-			}()
+		})
+	}
+}
+
+func (s specimen) judge(t *testing.T, w way, r *finding.Result) {
+	t.Helper()
+	for id, want := range s.finds {
+		var found finding.Finding
+		for _, f := range r.All {
+			if f.ID == id && (found.ID == "" || f.Verdict.Worse(found.Verdict)) {
+				found = f
+			}
 		}
-	}()
-	return ln.Addr().String()
-}
-
-var ownCertificate = sync.OnceValue(func() tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "mx.example.org"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(80 * 24 * time.Hour), DNSNames: []string{"mx.example.org", "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		panic(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		panic(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
-})
-
-func serverTLS() *tls.Config {
-	return &tls.Config{Certificates: []tls.Certificate{ownCertificate()}, CipherSuites: []uint16{
-		tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-	}}
-}
-
-// An animal is a mail server with some flaw. The zero animal has none that the checker knows.
-type animal struct {
-	greeting string            // in place of its greeting
-	ehlo     []string          // lines of the answer to EHLO in the clear, in place of its own
-	inside   []string          // and inside TLS
-	answers  map[string]string // by verb, in the clear
-	work     bool              // takes mail and logins in the clear
-	keep     bool              // keeps what stands behind the upgrade
-	behind   bool              // answers it in the clear
-	state    bool              // goes on inside TLS with the transaction of the clear
-	again    bool              // goes ahead inside TLS
-	lax      bool              // takes any word that begins with STARTTLS
-	cut      bool              // hangs up behind its go-ahead
-	drop     bool              // throws away what stands behind the upgrade
-	wrap     func(net.Conn) net.Conn
-}
-
-func (a animal) serve(conn net.Conn) {
-	if a.wrap != nil {
-		conn = a.wrap(conn)
-	}
-	s := session{animal: a, wire: conn, clear: true, in: bufio.NewReader(conn)}
-	s.say(or(a.greeting, "220 mx.example.org ESMTP"))
-	for s.step(conn) {
-	}
-}
-
-// A session is one client of an animal.
-type session struct {
-	animal
-	wire        net.Conn
-	in          *bufio.Reader
-	clear, mail bool
-}
-
-func or(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
-}
-
-func (s *session) say(line string) { fmt.Fprintf(s.wire, "%s\r\n", line) }
-
-// step answers one command and reports whether there is more to do.
-func (s *session) step(conn net.Conn) bool {
-	line, err := s.in.ReadString('\n')
-	if err != nil {
-		return false
-	}
-	line = strings.TrimRight(line, "\r\n")
-	verb, _, _ := strings.Cut(strings.ToUpper(line), " ")
-	if answer := s.answers[verb]; answer != "" && s.clear {
-		s.say(answer)
-		return true
-	}
-	switch {
-	case verb == "EHLO":
-		s.hello()
-	case verb == "QUIT":
-		s.say("221 2.0.0 Bye")
-		return false
-	case verb == "STARTTLS" && line == verb, s.lax && strings.HasPrefix(verb, "STARTTLS"):
-		return s.startTLS(conn)
-	case strings.HasPrefix(verb, "STARTTLS"):
-		s.say("500 5.5.1 Unknown")
-	case s.clear && !s.work:
-		s.say("530 5.7.0 Must issue a STARTTLS command first")
-	case verb == "MAIL":
-		s.mail = true
-		s.say("250 2.1.0 Go on")
-	case verb == "RCPT" && !s.mail:
-		s.say("503 5.5.1 Need MAIL")
-	case verb == "AUTH":
-		s.say("334 ")
-	default:
-		s.say("250 2.0.0 Fine")
-	}
-	return true
-}
-
-func (s *session) hello() {
-	lines := s.ehlo
-	if lines == nil {
-		lines = []string{"mx.example.org", "SIZE 1000", "STARTTLS"}
-	}
-	if !s.clear {
-		if lines = s.inside; lines == nil {
-			lines = []string{"mx.example.org", "SIZE 1000", "AUTH PLAIN"}
+		if found.Verdict != want {
+			t.Errorf("%s: %s is %q, want %q: %s", w.name, id, found.Verdict, want, found.Evidence)
+		}
+		if family, _, _ := strings.Cut(id, "."); family == "strip" && want != "" && found.Grade == "" {
+			t.Errorf("%s: %s has no grade", w.name, id)
 		}
 	}
-	for i, line := range lines {
-		sep := "-"
-		if i == len(lines)-1 {
-			sep = " "
-		}
-		s.say("250" + sep + line)
-	}
 }
 
-// startTLS reports whether there is a session after it.
-func (s *session) startTLS(conn net.Conn) bool {
-	if !s.clear {
-		if s.again {
-			s.say("220 2.0.0 Go ahead")
-			return true
+// told is all that a result says.
+func told(r *finding.Result) string {
+	var lines []string
+	for s, f := range r.All {
+		at := ""
+		if s != nil {
+			at = s.Address + " "
 		}
-		s.say("503 5.5.1 TLS is active already")
-		return true
+		lines = append(lines, fmt.Sprintf("%s%s is %s: %s\n", at, f.ID, f.Verdict, f.Evidence))
 	}
-	s.say("220 2.0.0 Go ahead")
-	if s.cut {
-		return false
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// difference has the lines of the one and of the other that are not in both.
+func difference(a, b string) string {
+	only := func(sign, a, b string) (lines string) {
+		for line := range strings.Lines(a) {
+			if !strings.Contains(b, line) {
+				lines += sign + line
+			}
+		}
+		return lines
 	}
-	if s.behind && s.in.Buffered() > 0 {
-		s.say("250 2.0.0 mx.example.org")
+	return only("- ", a, b) + only("+ ", b, a)
+}
+
+// notInTheZoo are findings that cannot be had there, each with its reason.
+var notInTheZoo = map[string]string{}
+
+// TestEveryFindingIsInTheZoo: whoever adds a finding adds a server that has the flaw, and one that has not.
+// The flaw is whatever is less than good; who has no signature of stripping is told of none.
+func TestEveryFindingIsInTheZoo(t *testing.T) {
+	flawed, whole := map[string]bool{}, map[string]bool{}
+	for _, s := range zoo() {
+		for id, verdict := range s.finds {
+			flawed[id] = flawed[id] || verdict.Worse(finding.Good)
+			whole[id] = whole[id] || verdict == finding.Good || verdict == "" && strings.HasPrefix(id, "strip.")
+		}
 	}
-	rest, _ := s.in.Peek(s.in.Buffered())
-	rest = append([]byte(nil), rest...)
-	var secured *tls.Conn
-	if s.keep {
-		secured = tls.Server(conn, serverTLS())
-		s.in = bufio.NewReader(&restConn{Conn: secured, rest: rest})
-	} else if s.drop {
-		secured = tls.Server(conn, serverTLS())
-		s.in = bufio.NewReader(secured)
-	} else {
-		secured = tls.Server(&restConn{Conn: conn, rest: rest}, serverTLS())
-		s.in = bufio.NewReader(secured)
+	for _, e := range finding.Catalogue() {
+		ofClients := strings.HasPrefix(e.ID, "client.") // their villains are in internal/villain
+		if ofClients || notInTheZoo[e.ID] != "" {
+			continue
+		}
+		if !flawed[e.ID] {
+			t.Errorf("%s: nobody in the zoo has the flaw", e.ID)
+		}
+		if !whole[e.ID] {
+			t.Errorf("%s: nobody in the zoo is without the flaw", e.ID)
+		}
 	}
-	s.wire, s.clear, s.mail = secured, false, s.mail && s.state
-	return secured.Handshake() == nil
+	for id := range notInTheZoo {
+		if flawed[id] && whole[id] {
+			t.Errorf("%s is in the zoo after all", id)
+		}
+	}
 }
 
 // checked checks a URL and returns its findings by id. Nothing is waited for but answers.
@@ -224,7 +232,7 @@ func result(t *testing.T, url string, edits ...func(*Config)) *finding.Result {
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AddCert(ownCertificate().Leaf)
-	config := Config{Timeout: 5 * time.Second, Patience: time.Millisecond, Roots: roots}
+	config := Config{Timeout: 30 * time.Second, Patience: time.Millisecond, Roots: roots, Now: func() time.Time { return opened }}
 	for _, edit := range edits {
 		edit(&config)
 	}
