@@ -39,7 +39,7 @@ func closeLab() {
 // onLab makes a configuration one for the lab's mail domains.
 func onLab(c *Config) {
 	l := theLab()
-	r := &resolver.Validator{Servers: []string{l.Resolver().String()}, Anchors: l.Anchor(), Timeout: 3 * time.Second}
+	r := &resolver.Validator{Servers: []string{l.Resolver().String()}, Anchors: l.Anchor(), Timeout: 20 * time.Second}
 	sts := &mtasts.Client{Resolver: r, Roots: l.Roots(), Dial: l.Dial, Allow: func(netip.Addr) bool { return true }}
 	c.Dial, c.Roots, c.Mail, c.Patience = l.Dial, l.Roots(), &policy.Gatherer{Resolver: r, STS: sts}, -1
 }

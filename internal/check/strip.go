@@ -23,10 +23,10 @@ var signatures = []signature{
 	{id: "strip.keyword-masked-a", in: capsOf, like: regexp.MustCompile(`(?m)^\d{3}[ -]X{7}A\r?$`)},
 	{id: "strip.keyword-masked", in: capsOf, like: regexp.MustCompile(`(?m)^\d{3}[ -]X{4,}( X+)*\r?$`)},
 	{id: "strip.command-masked", in: readyOf, like: regexp.MustCompile(`(?i)^\d* ?5\d\d .*(not recognized|unrecognized|unknown|X{8}|5\.5\.1)`), when: offered},
-	{id: "strip.upgrade-refused", in: readyOf, like: regexp.MustCompile(`.`), when: offered},
+	{id: "strip.upgrade-refused", in: readyOf, like: regexp.MustCompile(`.+`), when: offered},
 	{id: "strip.preauth", in: roadOf, like: regexp.MustCompile(`(?i)^PREAUTH`)},
-	{id: "strip.plain-after-ready", in: afterReady, like: regexp.MustCompile(`.`), when: injected},
-	{id: "strip.blackhole", in: afterReady, like: regexp.MustCompile(`.`), when: cutOff},
+	{id: "strip.plain-after-ready", in: afterReady, like: regexp.MustCompile(`.+`), when: injected},
+	{id: "strip.blackhole", in: afterReady, like: regexp.MustCompile(`.+`), when: cutOff},
 }
 
 func greetingOf(t *talk) []byte { return t.heard.Greeting.Raw }
