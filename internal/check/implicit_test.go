@@ -63,6 +63,20 @@ func TestThePortForImplicitTLS(t *testing.T) {
 	}
 }
 
+// implicitPorts are a service that is at the port for implicit TLS as well, and one that is not.
+func implicitPorts() (all []specimen) {
+	for there, want := range map[bool]finding.Verdict{true: finding.Good, false: finding.Sufficient} {
+		all = append(all, specimen{fmt.Sprintf("tls.implicit-port/%v", there), sightings{"tls.implicit-port": want}, func(t *testing.T) look {
+			to := map[string]string{"127.0.0.1:587": served(t, animal{}.serve), "127.0.0.1:465": "127.0.0.1:1"}
+			if there {
+				to["127.0.0.1:465"] = served(t, insideTLS(animal{ehlo: []string{"mx.example.org", "SIZE 1000"}, work: true}.serve))
+			}
+			return lookingAt("submission://127.0.0.1", mapped(to))
+		}})
+	}
+	return all
+}
+
 // one returns the finding of an id, the zero one if there is none.
 func one(t *testing.T, r *finding.Result, id string) (found finding.Finding) {
 	t.Helper()

@@ -167,6 +167,33 @@ func TestRespondersThatHaveNoAnswer(t *testing.T) {
 	}
 }
 
+// staples are certificates that are revoked or not, and that demand to be stapled and are or are not.
+func staples() (all []specimen) {
+	demanding := func(c *x509.Certificate) {
+		c.SerialNumber = serial
+		c.ExtraExtensions = []pkix.Extension{{Id: tlsFeature, Value: []byte{0x30, 3, 2, 1, statusRequest}}}
+	}
+	for name, row := range map[string]struct {
+		beast  beast
+		answer *answer
+		finds  sightings
+	}{
+		"good":                 {named("http://127.0.0.1:1"), &answer{}, sightings{"cert.revoked": finding.Good, "cert.revocation": finding.Good}},
+		"revoked":              {named("http://127.0.0.1:1"), &answer{status: ocsp.Revoked}, sightings{"cert.revoked": finding.Insufficient}},
+		"demanded":             {beast{leaf: demanding}, nil, sightings{"cert.must-staple": finding.Insufficient}},
+		"demanded, and stands": {beast{leaf: demanding}, &answer{}, sightings{"cert.must-staple": finding.Good}},
+	} {
+		all = append(all, specimen{"cert.revoked/" + name, row.finds, func(t *testing.T) look {
+			b := row.beast
+			if row.answer != nil {
+				b = stapled(b, row.answer.text(t))
+			}
+			return lookingAt("imaps://"+b.start(t), judgedBy(t, ""))
+		}})
+	}
+	return all
+}
+
 // TestWhoIsNotAsked: nobody, with one connection, or of a certificate that leads nowhere or is stapled.
 func TestWhoIsNotAsked(t *testing.T) {
 	responder := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it is asked") }))

@@ -66,7 +66,7 @@ var bestiary = []struct {
 	{"cert.transparency", finding.Good, beast{leaf: func(c *x509.Certificate) {
 		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier(sctList), Value: []byte{4, 2, 0, 0}}}
 	}}, ""},
-	{"cert.revocation", finding.Sufficient, beast{leaf: func(c *x509.Certificate) { c.OCSPServer = []string{"http://ocsp.example"} }}, ""},
+	{"cert.revocation", finding.Sufficient, beast{leaf: func(c *x509.Certificate) { c.OCSPServer = []string{"http://127.0.0.1:1"} }}, ""},
 }
 
 // old has crypto/tls take the suites of old versions.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -109,6 +110,16 @@ func records() (all []specimen) {
 		}
 		all = append(all, specimen{row.id + "/" + row.name, sightings{row.id: row.want}, func(*testing.T) look {
 			return lookingAt("dane-ee.test", onLab, quickly, publish)
+		}})
+	}
+	for url, want := range map[string]finding.Verdict{
+		"smtp://mx.dane-ee.test": finding.Good, "smtp://mx.sts-enforce.test": finding.Sufficient, "smtp://127.0.0.1:1": "", // an address
+	} {
+		all = append(all, specimen{"cert.caa/" + url, sightings{"cert.caa": want}, func(*testing.T) look {
+			return lookingAt(url, onLab, func(c *Config) {
+				c.Mail.Resolver = published{c.Mail.Resolver, nil, map[string]string{"dane-ee.test": "ca.example"}}
+				c.Addresses = func(context.Context, string) ([]string, error) { return nil, errors.New("no address") }
+			})
 		}})
 	}
 	long := func(c *Config) { c.Mail.STS = weeks{c.Mail.STS} }

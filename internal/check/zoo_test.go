@@ -39,7 +39,7 @@ type sightings map[string]finding.Verdict
 
 // zoo has them all.
 func zoo() []specimen {
-	return slices.Concat(animals(), beasts(), openSSLs(), fronts(), domains(), records(), compared(), logins(), networks())
+	return slices.Concat(animals(), beasts(), openSSLs(), fronts(), domains(), records(), compared(), logins(), networks(), staples(), implicitPorts())
 }
 
 // serving is a specimen that listens on loopback. %s in the URL is its address.
