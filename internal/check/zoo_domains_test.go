@@ -49,7 +49,7 @@ var audits = map[string]sightings{
 
 func domains() (all []specimen) {
 	for domain, finds := range audits {
-		all = append(all, specimen{domain, finds, func(*testing.T) look { return lookingAt(domain, onLab) }})
+		all = append(all, specimen{domain, finds, func(*testing.T) look { return lookingAt(domain, onLab, clearOnly) }})
 	}
 	return all
 }
