@@ -93,6 +93,7 @@ Exit status: 0 fine; 1 the peer refused; 2 it could not be reached or started;
 	root.AddCommand(newGateway(std), newConnect(std), newCheck(std), newPolicy(std), newLab(std), newPublish(std), newProtocols(std), newVersion(std))
 	root.SetHelpCommand(newHelp())
 	root.InitDefaultCompletionCmd()
+	offer(root)
 	for _, cmd := range root.Commands() {
 		if cmd.Name() == "completion" {
 			cmd.RunE = func(_ *cobra.Command, args []string) error {

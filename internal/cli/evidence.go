@@ -150,6 +150,9 @@ const (
 	proveAgain = time.Minute
 )
 
+// unfitDNS is what it means that it does not.
+const unfitDNS = "the DNS is not fit: what needs DNSSEC waits or is not used"
+
 // prove finds out whether DNSSEC works by way of the configured servers. Without it there is no DANE, and
 // nobody would notice.
 func (e *evidence) prove(ctx context.Context) error {
@@ -178,7 +181,7 @@ func (e *evidence) run(ctx context.Context) {
 		select {
 		case <-time.After(wait):
 			if err := e.prove(ctx); err != nil && ctx.Err() == nil {
-				e.log.Error("the DNS is not fit: what needs DNSSEC waits or is not used", "error", err)
+				e.log.Error(unfitDNS, "error", err)
 			}
 		case <-ctx.Done():
 		}

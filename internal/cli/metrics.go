@@ -40,16 +40,6 @@ func (h *handed) listenMetrics(address string, anywhere bool) (net.Listener, err
 	return ln, failed(err)
 }
 
-// serveMetrics serves a set at /metrics until ctx ends.
-func serveMetrics(ctx context.Context, ln net.Listener, set *metrics.Set, log *slog.Logger) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		set.WritePrometheus(w)
-	})
-	serveWeb(ctx, ln, mux, log)
-}
-
 // maxWeb is how many connections there may be at once where something small is read by few: strangers come there as
 // well, where names are proved.
 const maxWeb = 100

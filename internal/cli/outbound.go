@@ -121,7 +121,7 @@ func (o *outbound) gather(ctx context.Context, c *relay.Config, opened *openOutb
 	c.Tally = o.tally(ctx, e, kept, opened)
 	opened.work.Go(func() {
 		if err := e.prove(ctx); err != nil && ctx.Err() == nil {
-			o.log.Error("the DNS is not fit: what needs DNSSEC waits or is not used", "error", err)
+			o.log.Error(unfitDNS, "error", err)
 		}
 		e.run(ctx)
 	})

@@ -242,28 +242,26 @@ func destinations(args []string, in io.Reader) func(yield func(string) bool) {
 // each inspects destinations, several at the same time, and tells of them in their order. It returns how
 // many are not as they should be.
 func (r *policyRun) each(ctx context.Context, all func(yield func(string) bool)) (bad int, err error) {
-	queue := make(chan chan *inspection, r.parallel-1)
+	queue := make(chan pending, r.parallel-1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		defer close(queue)
 		for text := range all {
-			done := make(chan *inspection, 1)
+			next := pending{text, make(chan *inspection, 1)}
 			select {
-			case queue <- done:
-				go func() { done <- r.inspect(ctx, text) }()
+			case queue <- next:
+				go func() { next.done <- r.inspect(ctx, text) }()
 			case <-ctx.Done():
 				return
 			}
 		}
 	}()
 	progress := newProgress(r.std)
-	for done := range queue {
-		var i *inspection
-		select {
-		case i = <-done:
-		case <-ctx.Done():
-			return bad, context.Cause(ctx)
+	for next := range queue {
+		i, err := next.wait(ctx, progress)
+		if err != nil {
+			return bad, err
 		}
 		progress.clear()
 		if err := r.policyFlags.tell(r, i); err != nil {
@@ -276,6 +274,28 @@ func (r *policyRun) each(ctx context.Context, all func(yield func(string) bool))
 	}
 	progress.clear()
 	return bad, ctx.Err()
+}
+
+// A pending inspection is under way.
+type pending struct {
+	text string // the destination
+	done chan *inspection
+}
+
+// wait waits for it, and tells when that takes long.
+func (p pending) wait(ctx context.Context, progress *progress) (*inspection, error) {
+	seconds := time.NewTicker(time.Second)
+	defer seconds.Stop()
+	for waited := 1; ; waited++ {
+		select {
+		case i := <-p.done:
+			return i, nil
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-seconds.C:
+			progress.waiting(clean(p.text), waited)
+		}
+	}
 }
 
 // inspect gathers, decides, and with --live goes to look.
@@ -310,10 +330,11 @@ func (r *policyRun) tell(i *inspection) error {
 	return err
 }
 
-// A progress tells on a terminal how many are done.
+// A progress tells on a terminal how many are done, and what is waited for.
 type progress struct {
-	w    io.Writer // nil where nobody would see it
-	done int
+	w     io.Writer // nil where nobody would see it
+	done  int
+	shown bool
 }
 
 func newProgress(std streams) *progress {
@@ -329,13 +350,28 @@ func newProgress(std streams) *progress {
 
 func (p *progress) step() {
 	if p.done++; p.w != nil {
-		fmt.Fprintf(p.w, "\r%d done", p.done)
+		p.show("%d done", p.done)
 	}
 }
 
+// waiting tells for how many seconds a destination has been waited for.
+func (p *progress) waiting(text string, seconds int) {
+	if p.w != nil {
+		p.show("%d done, %d s for %s", p.done, seconds, text)
+	}
+}
+
+// show puts a line in place of the last; it fits a terminal of 80 columns.
+func (p *progress) show(format string, args ...any) {
+	p.clear()
+	fmt.Fprintf(p.w, "\r%.79s", fmt.Sprintf(format, args...))
+	p.shown = true
+}
+
 func (p *progress) clear() {
-	if p.w != nil && p.done > 0 {
+	if p.shown {
 		fmt.Fprint(p.w, "\r\x1b[K")
+		p.shown = false
 	}
 }
 

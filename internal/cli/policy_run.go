@@ -16,6 +16,7 @@ import (
 
 	"starttls/internal/policy"
 	"starttls/internal/socketmap"
+	"starttls/internal/status"
 	"starttls/internal/store"
 	"starttls/internal/systemd"
 	"starttls/mtasts"
@@ -96,7 +97,7 @@ func (s *policyServer) serve(ctx context.Context, e *evidence) error {
 	proof := e.prove(ctx)
 	s.use(ctx, e)
 	if s.metrics != nil {
-		s.work.Go(func() { serveMetrics(ctx, s.metrics, s.set, s.log) })
+		s.work.Go(func() { serveWeb(ctx, s.metrics, status.Watched(s.set, s.well), s.log) })
 	}
 	s.announce(proof)
 	s.work.Go(func() { s.obey(ctx, signals, cancel) })
@@ -135,6 +136,14 @@ func (s *policyServer) use(ctx context.Context, e *evidence) {
 	})
 }
 
+// well reports what is wrong with what is answered. A store that is away is not: answers do without.
+func (s *policyServer) well() error {
+	if !s.evidence.Load().fit.Load() {
+		return errors.New(unfitDNS)
+	}
+	return nil
+}
+
 // plan makes the plan of a destination.
 func (s *policyServer) plan(ctx context.Context, d policy.Destination) (*policy.Plan, error) {
 	return policy.Decide(s.evidence.Load().gather.Gather(ctx, d), policy.Options{}), nil
@@ -167,7 +176,7 @@ func (s *policyServer) reload(ctx context.Context) {
 		return
 	}
 	if err := e.prove(ctx); err != nil {
-		s.log.Error("the DNS is not fit: what needs DNSSEC waits or is not used", "error", err)
+		s.log.Error(unfitDNS, "error", err)
 	}
 	s.use(ctx, e)
 	s.policies.Forget()
@@ -195,5 +204,5 @@ func (s *policyServer) announce(proof error) {
 		return
 	}
 	fmt.Fprintf(s.std.out, "dns        DNSSEC does not work, so no delivery can be proved safe by DANE:\n           %v\n", proof)
-	s.log.Error("the DNS is not fit: what needs DNSSEC waits or is not used", "error", proof)
+	s.log.Error(unfitDNS, "error", proof)
 }

@@ -72,7 +72,7 @@ SIGHUP drops all answers and reads files again. SIGTERM stops: what was asked is
 	fs.StringArrayVar(&f.table, "tcp-table", nil, "answer tcp_table at inet:`HOST:PORT` as well; may be said again")
 	fs.BoolVar(&f.anywhere, "anywhere", false, "let --listen, --tcp-table and --metrics be on other addresses than this machine's own: nothing protects what is said there")
 	fs.StringVar(&f.postfix, "postfix", "auto", "the `VERSION` of Postfix that asks, 3.4 or later; auto asks postconf, and is 3.4 without it")
-	fs.StringVar(&f.metrics, "metrics", "", "serve metrics for Prometheus at `HOST:PORT`, under /metrics")
+	fs.StringVar(&f.metrics, "metrics", "", "serve metrics for Prometheus at `HOST:PORT`, under /metrics, and /healthz")
 	f.evidence.add(fs)
 	f.store.add(fs)
 	f.log.add(fs)

@@ -148,6 +148,9 @@ func TestPolicyServe(t *testing.T) {
 		t.Errorf("tcp_table: got %q", got)
 	}
 	p.counted(`starttls_policy_answers_total{answer="dane-only",kept="true"} `, "starttls_dns_fit 1", "starttls_policy_answer_seconds_bucket", "go_goroutines")
+	if status, text := p.get("/healthz"); status != 200 || text != "ok\n" {
+		t.Errorf("healthz: %d %q", status, text)
+	}
 
 	// A change is seen when SIGHUP has dropped what was kept.
 	if err := tree.Set(zone.Config{Origin: "example", Text: "plain MX 10 mx.plain\nmx.plain A 192.0.2.2\n_25._tcp.mx.plain TLSA 3 1 1 " + digest}); err != nil {
@@ -181,15 +184,22 @@ func (p *policyService) counted(words ...string) {
 // scrape returns the metrics.
 func (p *policyService) scrape() string {
 	p.t.Helper()
+	_, text := p.get("/metrics")
+	return text
+}
+
+// get gets a path from where the metrics are.
+func (p *policyService) get(path string) (status int, text string) {
+	p.t.Helper()
 	_, rest, _ := strings.Cut(p.out.String(), "metrics    ")
-	url, _, _ := strings.Cut(rest, "\n")
-	r, err := http.Get(url)
+	url, _, _ := strings.Cut(rest, "/metrics\n")
+	r, err := http.Get(url + path)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer r.Body.Close()
-	text, _ := io.ReadAll(r.Body)
-	return string(text)
+	body, _ := io.ReadAll(r.Body)
+	return r.StatusCode, string(body)
 }
 
 // The lab is answered of without any Internet.
@@ -256,9 +266,12 @@ func TestPolicyServeBadInput(t *testing.T) {
 
 // A DNS that is not fit is told plainly, and TEMP is answered, nothing milder.
 func TestPolicyServeWithoutDNSSEC(t *testing.T) {
-	p := startPolicy(t, "--dns-server", "127.0.0.1:1", "--listen", "inet:127.0.0.1:0", "--postfix", "auto")
+	p := startPolicy(t, "--dns-server", "127.0.0.1:1", "--listen", "inet:127.0.0.1:0", "--metrics", "127.0.0.1:0", "--postfix", "auto")
 	p.said(p.out, "dns        DNSSEC does not work, so no delivery can be proved safe by DANE:\n")
 	p.said(p.err, "level=ERROR")
+	if status, text := p.get("/healthz"); status != 503 || !strings.Contains(text, "the DNS is not fit") {
+		t.Errorf("healthz: %d %q", status, text)
+	}
 	if got := p.query("good.example"); !strings.HasPrefix(got, "TEMP the MX records of good.example could not be looked up: ") {
 		t.Errorf("got %q", got)
 	}

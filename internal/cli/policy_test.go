@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"io"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -146,4 +148,34 @@ func TestPolicyState(t *testing.T) {
 			t.Errorf("%q: status %d\n%s%s", more, status, out.String(), told.String())
 		}
 	}
+}
+
+// TestLongWaitsAreTold: what is waited for, in one line of a terminal, which is taken away at the end.
+func TestLongWaitsAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		progress := &progress{w: &out, done: 3}
+		long := strings.Repeat("long", 30) + ".example\x1b[31m"
+		next := pending{long, make(chan *inspection, 1)}
+		time.AfterFunc(2500*time.Millisecond, func() { next.done <- &inspection{text: long} })
+		i, err := next.wait(t.Context(), progress)
+		progress.clear()
+		if err != nil || i.text != long {
+			t.Fatal(i, err)
+		}
+		told := out.String()
+		if !strings.Contains(told, "3 done, 1 s for long") || !strings.Contains(told, "3 done, 2 s for long") || strings.Contains(told, "[31m") || !strings.HasSuffix(told, "\r\x1b[K") {
+			t.Errorf("told %q", told)
+		}
+		for line := range strings.SplitSeq(told, "\r") {
+			if utf8.RuneCountInString(line) > 79 {
+				t.Errorf("a line of %d", utf8.RuneCountInString(line))
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := (pending{long, nil}).wait(ctx, progress); err == nil {
+			t.Error("waits for ever")
+		}
+	})
 }

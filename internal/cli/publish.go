@@ -23,6 +23,7 @@ type publishFlags struct {
 	maxAge               int64
 	port                 uint16
 	dns                  dnsFlags
+	lab                  bool
 }
 
 // The formats of "publish".
@@ -58,7 +59,8 @@ longest max_age ever served has passed.
 Exit status: 0 printed; 2 could not be looked up, or a file not read; 64 wrong usage.`,
 		Example: `  starttls publish example.org --rua mailto:tls-reports@example.org
   starttls publish example.org --mx mx.example.org --cert /etc/ssl/mx.pem --mode enforce
-  starttls publish example.org --mx mx.example.org --format policy >mta-sts.txt`,
+  starttls publish example.org --mx mx.example.org --format policy >mta-sts.txt
+  starttls publish --lab dane-ee.test --mode enforce`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("publish takes one domain; got %q", args)
@@ -78,6 +80,7 @@ Exit status: 0 printed; 2 could not be looked up, or a file not read; 64 wrong u
 	fs.StringArrayVar(&f.rua, "rua", nil, "send reports to mailto:ADDRESS or https://`URI`; may be said again")
 	fs.StringVar(&f.format, "format", asZone, "zone, policy, json")
 	f.dns.add(fs)
+	fs.BoolVar(&f.lab, "lab", false, "look hosts up in the built-in lab and not in the Internet, see \"starttls lab --list\"")
 	return cmd
 }
 
@@ -148,6 +151,14 @@ func (f *publishFlags) hosts(ctx context.Context, p *publication) (hosts []strin
 	names, err := f.dns.resolver()
 	if err != nil {
 		return nil, err
+	}
+	if f.lab {
+		l, err := startLab()
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		names = labNames(l)
 	}
 	answer, err := names.Lookup(ctx, p.Domain, resolver.MX)
 	switch {

@@ -3,12 +3,13 @@ package status
 import (
 	"bytes"
 	"net/http"
+
+	"github.com/VictoriaMetrics/metrics"
 )
 
-// Handler serves the page at "/", the metrics at "/metrics", and at "/healthz" whether the program is
-// well, which is 200, or 503 with the reason. view and well are asked at each request.
+// Handler serves the page at "/", and what [Watched] does. view and well are asked at each request.
 func (b *Board) Handler(view func() View, well func() error) http.Handler {
-	mux := http.NewServeMux()
+	mux := Watched(b.Set, well)
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		var text bytes.Buffer
 		if err := b.Write(&text, view()); err != nil {
@@ -21,10 +22,17 @@ func (b *Board) Handler(view func() View, well func() error) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		w.Write(text.Bytes())
 	})
+	return mux
+}
+
+// Watched serves metrics at "/metrics", and at "/healthz" whether the program is well, which is 200, or 503 with the
+// reason. set may be nil.
+func Watched(set *metrics.Set, well func() error) *http.ServeMux {
+	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		if b.Set != nil {
-			b.Set.WritePrometheus(w)
+		if set != nil {
+			set.WritePrometheus(w)
 		}
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
