@@ -29,6 +29,9 @@ type Result struct {
 	Domain   *Domain   `json:"domain,omitempty"`
 	Services []Service `json:"services"`
 	Findings []Finding `json:"findings"` // about the target as a whole
+	// Before is when a run was last compared with, nil if there was none.
+	Before  *time.Time `json:"before,omitempty"`
+	Changes []Change   `json:"changes,omitempty"` // of the target as a whole since then
 }
 
 // All returns every finding of the result, with the service that it is about, nil for the target.
@@ -83,6 +86,8 @@ type Service struct {
 	More        bool          `json:"more,omitempty"` // there may be more suites and groups than are in Facts
 	Standards   []Standing    `json:"standards,omitempty"`
 	Findings    []Finding     `json:"findings"`
+	Changes     []Change      `json:"changes,omitempty"` // since the runs before
+	Quick       bool          `json:"quick,omitempty"`   // one connection was all: the facts are those of one handshake
 }
 
 // Times are those of the honest session, in milliseconds from its start.

@@ -18,6 +18,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"sender":  senderText,
 	"verdict": verdictOf,
 	"day":     func(t time.Time) string { return t.Format(time.DateOnly) },
+	"minute":  func(t time.Time) string { return t.Format(minute) },
 	"service": func(r *finding.Result, i int) *finding.Service { return &r.Services[i] },
 	"about":   explained,
 	"hops":    hops,

@@ -57,10 +57,26 @@ func harmless(cell string) string {
 	return cell
 }
 
-// Line writes one line for a target: its verdict, what is bad, and the time.
+// Line writes one line for a target: its verdict, what is bad, what has changed, and the time.
 func Line(w io.Writer, r *finding.Result) error {
-	_, err := fmt.Fprintf(w, "%-12s %s (%.1f s)%s\n", verdictOf(r), r.Target, r.Seconds, listed(": ", bad(r)))
+	_, err := fmt.Fprintf(w, "%-12s %s (%.1f s)%s%s\n", verdictOf(r), r.Target, r.Seconds, listed(": ", bad(r)), listed("; changed: ", changed(r)))
 	return err
+}
+
+// changed lists what has changed, each once.
+func changed(r *finding.Result) (what []string) {
+	note := func(all []finding.Change) {
+		for _, c := range all {
+			if !slices.Contains(what, c.What) {
+				what = append(what, c.What)
+			}
+		}
+	}
+	note(r.Changes)
+	for _, s := range r.Services {
+		note(s.Changes)
+	}
+	return what
 }
 
 // verdictOf is the verdict of a result, or that nothing was reached or could be tested.
@@ -122,9 +138,9 @@ func Nagios(w io.Writer, r *finding.Result, now time.Time) (status int, err erro
 	for _, s := range r.Services {
 		connections += s.Connections
 	}
-	_, err = fmt.Fprintf(w, "STARTTLS %s: %s%s|time=%.3fs;;;0 insufficient=%d;;1;0 phase_out=%d;1;;0 not_testable=%d;;;0 connections=%d;;;0%s\n",
+	_, err = fmt.Fprintf(w, "STARTTLS %s: %s%s|time=%.3fs;;;0 insufficient=%d;;1;0 phase_out=%d;1;;0 not_testable=%d;;;0 connections=%d;;;0%s%s\n",
 		word, nagiosText(r.Target), nagiosText(listed(": ", bad(r))), r.Seconds,
-		counts[finding.Insufficient], counts[finding.PhaseOut], counts[finding.NotTestable], connections, days(r, now))
+		counts[finding.Insufficient], counts[finding.PhaseOut], counts[finding.NotTestable], connections, days(r, now), changes(r))
 	return status, err
 }
 
@@ -145,6 +161,14 @@ func days(r *finding.Result, now time.Time) string {
 		return ""
 	}
 	return fmt.Sprintf(" certificate_days=%d;14:;0:", int(first.Sub(now).Hours()/24))
+}
+
+// changes is how much has changed, if a run was compared with.
+func changes(r *finding.Result) string {
+	if r.Before == nil {
+		return ""
+	}
+	return fmt.Sprintf(" changes=%d;;;0", r.Changed())
 }
 
 // JUnit writes results as test suites: one for each service and target, a case for each finding. What is

@@ -20,25 +20,11 @@ func JSON(w io.Writer, r *finding.Result) error {
 	return e.Encode(r)
 }
 
-// JSONLine writes a result in one line, for many. It leaves out of findings what is the same for every target
-// (the clauses) and what stands in the same line already (how standards have judged the facts).
+// JSONLine writes a result in one line, for many, brief.
 func JSONLine(w io.Writer, r *finding.Result) error {
-	short := *r
-	short.Findings, short.Services = brief(r.Findings), slices.Clone(r.Services)
-	for i := range short.Services {
-		short.Services[i].Findings = brief(short.Services[i].Findings)
-	}
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	return e.Encode(&short)
-}
-
-func brief(all []finding.Finding) []finding.Finding {
-	all = slices.Clone(all)
-	for i := range all {
-		all[i].Clauses, all[i].Judged = nil, nil
-	}
-	return all
+	return e.Encode(r.Brief())
 }
 
 // columns is the width of text.
@@ -79,6 +65,7 @@ func (t Text) Result(r *finding.Result) {
 	if r.Domain != nil {
 		t.domain(r.Domain)
 	}
+	t.changes(r.Changes)
 	for i := range r.Services {
 		t.service(&r.Services[i])
 	}
@@ -91,10 +78,13 @@ func (t Text) Result(r *finding.Result) {
 
 // Summary writes a result without its findings, for who has seen them come.
 func (t Text) Summary(r *finding.Result) {
-	if r.Domain != nil {
+	if r.Domain != nil || len(r.Changes) > 0 {
 		fmt.Fprintf(t.W, "\n%s\n", r.Target)
+	}
+	if r.Domain != nil {
 		t.domain(r.Domain)
 	}
+	t.changes(r.Changes)
 	for i := range r.Services {
 		t.head(&r.Services[i])
 	}
@@ -147,6 +137,17 @@ func (t Text) head(s *finding.Service) {
 	}
 	for _, st := range s.Standards {
 		t.line("standard", fmt.Sprintf("%s (%s): %s", st.Name, st.Edition, st.Verdict))
+	}
+	t.changes(s.Changes)
+}
+
+// minute is how times of runs are written.
+const minute = "2006-01-02 15:04"
+
+// changes writes what has changed.
+func (t Text) changes(all []finding.Change) {
+	for _, c := range all {
+		t.line("changed", fmt.Sprintf("%s: %s; on %s it was: %s", c.What, c.Is, c.Since.Format(minute), c.Was))
 	}
 }
 
@@ -219,5 +220,19 @@ func (t Text) verdict(r *finding.Result) {
 	if len(words) > 0 {
 		last += " (" + strings.Join(words, ", ") + ")"
 	}
-	fmt.Fprintf(t.W, "\n%s\n", finding.Wrap(last, columns, "  "))
+	fmt.Fprintf(t.W, "\n%s\n", finding.Wrap(last+since(r), columns, "  "))
+}
+
+// since says how much has changed, if a run was compared with.
+func since(r *finding.Result) string {
+	switch n := r.Changed(); {
+	case r.Before == nil:
+		return ""
+	case n == 0:
+		return "; nothing has changed since " + r.Before.Format(minute)
+	case n == 1:
+		return "; 1 change since " + r.Before.Format(minute)
+	default:
+		return fmt.Sprintf("; %d changes since %s", n, r.Before.Format(minute))
+	}
 }

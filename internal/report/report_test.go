@@ -39,6 +39,7 @@ func golden(t *testing.T, name string, got []byte) {
 // result is one of everything that a report may have to show.
 func result() *finding.Result {
 	at := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	before := at.AddDate(0, 0, -1)
 	certificate := finding.Certificate{
 		Subject: "CN=mx.example.org", Issuer: "CN=CA", Names: []string{"mx.example.org"}, NotBefore: at.AddDate(0, -1, 0), NotAfter: at.AddDate(0, 2, 0),
 		Key: "P-256", Signature: "ECDSA-SHA256", SHA256: "00", SPKI: "11",
@@ -80,7 +81,9 @@ func result() *finding.Result {
 			},
 		},
 		Findings: []finding.Finding{finding.New("mail.dane", finding.Good, "matches")},
+		Before:   &before, Changes: []finding.Change{{What: "mx", Since: before, Was: "10 mx.example.org, 20 b.example.org", Is: "10 mx.example.org"}},
 	}
+	r.Services[0].Changes = []finding.Change{{What: "versions", Since: before, Was: "TLS 1.3", Is: "TLS 1.0, TLS 1.3"}}
 	r.Settle()
 	return r
 }
@@ -212,7 +215,7 @@ func TestNagios(t *testing.T) {
 	if err != nil || status != NagiosCritical {
 		t.Errorf("%d, %v", status, err)
 	}
-	const want = "STARTTLS CRITICAL: example.org: clear.command-injection, strip.keyword-masked-a, tls.versions|time=1.500s;;;0 insufficient=3;;1;0 phase_out=0;1;;0 not_testable=1;;;0 connections=22;;;0 certificate_days=61;14:;0:\n"
+	const want = "STARTTLS CRITICAL: example.org: clear.command-injection, strip.keyword-masked-a, tls.versions|time=1.500s;;;0 insufficient=3;;1;0 phase_out=0;1;;0 not_testable=1;;;0 connections=22;;;0 certificate_days=61;14:;0: changes=2;;;0\n"
 	if b.String() != want {
 		t.Errorf("%q", b.String())
 	}
@@ -300,7 +303,7 @@ func TestLine(t *testing.T) {
 	var b bytes.Buffer
 	Line(&b, result())
 	Line(&b, &finding.Result{Target: "nowhere"})
-	const want = "insufficient example.org (1.5 s): clear.command-injection, strip.keyword-masked-a, tls.versions\nunreached    nowhere (0.0 s)\n"
+	const want = "insufficient example.org (1.5 s): clear.command-injection, strip.keyword-masked-a, tls.versions; changed: mx, versions\nunreached    nowhere (0.0 s)\n"
 	if b.String() != want {
 		t.Errorf("%q", b.String())
 	}

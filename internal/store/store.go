@@ -1,12 +1,13 @@
 // Package store keeps what must outlive the process: MTA-STS policies, what was seen of hosts, and the
-// counts for TLS-RPT; and the secrets of session tickets, for nodes that share them. It is SQLite in a file,
-// or PostgreSQL where several nodes share one view; the schema is the same.
+// counts for TLS-RPT; the secrets of session tickets, for nodes that share them; and what checks have found.
+// It is SQLite in a file, or PostgreSQL where several nodes share one view; the schema is the same.
 //
 // # Where to start
 //
 // [Open], and then the things kept: [Store.Policies] is the cache of package mtasts, [Store.Hosts]
-// the memory of package policy, [Store.Tally] counts sessions, [Store.Tickets] has secrets. [Store.Flush]
-// returns when all that was given to the first three is on disk.
+// the memory of package policy, [Store.Tally] counts sessions, [Store.Tickets] has secrets,
+// [Store.Runs] the history of checks. [Store.Flush] returns when all that was given to the first three is on
+// disk.
 //
 // # The store being away never stops mail
 //
@@ -42,8 +43,9 @@ type Config struct {
 	Log *slog.Logger
 	// Every is how long writes are gathered, at most. If zero, a second.
 	Every time.Duration
-	// MaxPolicies and MaxHosts bound what is kept, in memory and on disk. If zero, 100,000 each.
-	MaxPolicies, MaxHosts int
+	// MaxPolicies and MaxHosts bound what is kept, in memory and on disk; MaxRuns, on disk. If zero, 100,000
+	// each.
+	MaxPolicies, MaxHosts, MaxRuns int
 	// MaxWaiting bounds how many things wait to be written. If zero, 50,000. More of them are lost: counts
 	// for good, others until they come again.
 	MaxWaiting int
@@ -70,6 +72,7 @@ type Store struct {
 	Hosts    *Hosts
 	Tally    *Tally
 	Tickets  *Tickets
+	Runs     *Runs
 
 	cfg    Config
 	engine engine
@@ -118,6 +121,7 @@ func Open(cfg Config) (*Store, error) {
 	s.Hosts = &Hosts{store: s}
 	s.Tally = &Tally{store: s}
 	s.Tickets = &Tickets{store: s}
+	s.Runs = &Runs{store: s}
 	go s.run(ctx)
 	return s, nil
 }

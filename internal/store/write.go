@@ -247,7 +247,7 @@ func (s *Store) tidy(ctx context.Context, db *sql.DB) error {
 		return nil
 	}
 	err := commit(ctx, db, func(ctx context.Context, tx *sql.Tx) error {
-		for _, part := range []func(context.Context, *sql.Tx, time.Time) error{s.Policies.tidy, s.Hosts.tidy, s.Tally.tidy, s.Tickets.tidy} {
+		for _, part := range []func(context.Context, *sql.Tx, time.Time) error{s.Policies.tidy, s.Hosts.tidy, s.Tally.tidy, s.Tickets.tidy, s.Runs.tidy} {
 			if err := part(ctx, tx, now); err != nil {
 				return err
 			}
