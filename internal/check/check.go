@@ -146,7 +146,7 @@ func (c *Checker) Check(ctx context.Context, t Target) (*finding.Result, error) 
 func (c *Checker) endpoint(ctx context.Context, t Target, r *finding.Result) {
 	addresses, err := c.addresses(ctx, t.Endpoint)
 	if err != nil {
-		r.Services = append(r.Services, *unreachable(t, "", err.Error()))
+		r.Services = append(r.Services, *c.unreachable(t, "", err.Error()))
 	}
 	for _, address := range addresses {
 		r.Services = append(r.Services, *c.visit(ctx, t, address).service)
@@ -167,15 +167,15 @@ func (c *Checker) whole(t Target, r *finding.Result) *ledger {
 }
 
 // blank is a service of which nothing is known yet.
-func blank(t Target, address string) *finding.Service {
+func (c *Checker) blank(t Target, address string) *finding.Service {
 	return &finding.Service{
 		URL: t.Endpoint.String(), Host: t.Match, Address: address, Protocol: t.Endpoint.Dialect.Name,
-		Implicit: t.Endpoint.Implicit, Findings: []finding.Finding{},
+		Implicit: t.Endpoint.Implicit, Findings: []finding.Finding{}, Quick: c.config.Depth == Quick,
 	}
 }
 
-func unreachable(t Target, address, why string) *finding.Service {
-	s := blank(t, address)
+func (c *Checker) unreachable(t Target, address, why string) *finding.Service {
+	s := c.blank(t, address)
 	s.Outcome, s.Why = finding.Unreachable, why
 	return s
 }
@@ -203,7 +203,7 @@ const usual = 24
 func (c *Checker) visit(ctx context.Context, t Target, address string) *visit {
 	from := c.now()
 	v := &visit{
-		Checker: c, endpoint: t.Endpoint, match: t.Match, address: address, service: blank(t, address),
+		Checker: c, endpoint: t.Endpoint, match: t.Match, address: address, service: c.blank(t, address),
 	}
 	if c.config.Depth == Full {
 		v.cache = tls.NewLRUClientSessionCache(1)

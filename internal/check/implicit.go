@@ -42,7 +42,7 @@ func (v *visit) askImplicit(ctx context.Context, address string) (finding.Verdic
 	turn := v.take(address) // who has it waits for no other
 	t, err := there.talk(ctx, edit{})
 	v.give(address, turn)
-	v.service.Connections, v.ended = there.service.Connections, there.ended
+	v.ended = there.ended
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return finding.Sufficient, "nobody listens"

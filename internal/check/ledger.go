@@ -48,9 +48,13 @@ func (l *ledger) settle(ids ...string) {
 
 // signed tells a signature of stripping that was seen.
 func (l *ledger) signed(id, evidence string) {
+	e, _ := finding.ByID(id)
+	l.graded(id, e.Evidence, evidence)
+}
+
+// graded tells one that is as sure as grade.
+func (l *ledger) graded(id string, grade finding.Grade, evidence string) {
 	f := finding.New(id, finding.Insufficient, evidence)
-	if e, ok := finding.ByID(id); ok {
-		f.Grade = e.Evidence
-	}
+	f.Grade = grade
 	l.keep(f)
 }

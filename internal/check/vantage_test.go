@@ -38,7 +38,7 @@ func compared() (all []specimen) {
 				from, r := result(t, there, quickly, w.over), result(t, here, quickly, w.over)
 				from.Services[0].Address, from.Vantage = r.Services[0].Address, "elsewhere"
 				row.edit(from)
-				written(t, from).Compare(r)
+				written(t, from).Compare(r, nil)
 				return r
 			}
 		}})

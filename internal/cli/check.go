@@ -20,6 +20,7 @@ import (
 type checkFlags struct {
 	format, output, name, explain string
 	list, vantage, here, account  string
+	history                       string
 	standards                     []string
 	all, quick, resume            bool
 	budget, jobs                  int
@@ -46,6 +47,10 @@ To an address there is one connection at a time and at most --connections of the
 account is needed, no mail is delivered. A server that puts us off (421, a tarpit) is
 come back to once, and then reported as not testable, which is not the same as "no TLS".
 
+With --store URL what is found is kept, and the next run says what has changed: TLS that
+was offered and is not, another key, another version of TLS, other MX hosts, findings that
+have become bad or good.
+
 With --client it is a client that is checked: hostile servers listen at URL and the ports
 after it, and it is told what the client gives away to each. TARGETs are then the command
 that runs the client, once for each, with {host}, {port}, {addr} and {ca} filled in.
@@ -65,6 +70,7 @@ could not be tested; 64 wrong usage. With --format nagios those of its plugins: 
   starttls check --lab dane-ee.test
   starttls check --targets hosts.txt --jobs 50 --quick --format jsonl --output result.jsonl --resume
   starttls check smtp://mx.example.org --vantage elsewhere.jsonl
+  starttls check example.org --store sqlite:checks.db
   starttls check --client imap://localhost:1430
   starttls check --client smtp://localhost:0 -- swaks --server {addr} --tls --to joe@example.org
   starttls check --client 'mx:?ports=real&dir=/tmp/lab' -- sendmail {to}
@@ -105,6 +111,7 @@ func (f *checkFlags) add(cmd *cobra.Command) {
 	fs.IntVar(&f.jobs, "jobs", 8, "check so many targets at the same time")
 	fs.StringVar(&f.vantage, "vantage", "", "compare with results from elsewhere, or from before: `FILE` of --format jsonl or json")
 	fs.StringVar(&f.here, "here", "", "what this place is called in results, for --vantage elsewhere")
+	fs.StringVar(&f.history, "store", "", "keep what is found at `URL`, sqlite:PATH or postgres://USER@HOST/DATABASE, and say what has changed since the runs before")
 	fs.StringVar(&f.name, "name", "", "how we call ourselves (default: the host's name)")
 	fs.StringVar(&f.account, "account", "", "log in, inside TLS and to servers that are verified, with the user and the password on the first two lines of `FILE`, to see what is offered after a login")
 	fs.IntVar(&f.budget, "connections", 20, "at most so many to one address")

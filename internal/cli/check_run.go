@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"starttls/internal/check"
 	"starttls/internal/finding"
+	"starttls/internal/store"
 )
 
 // run checks all targets.
@@ -57,6 +59,13 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err e
 	if err != nil {
 		return err
 	}
+	kept, err := f.openHistory(ctx)
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		defer kept.Close()
+	}
 	progress := newCheckProgress(std.err, size)
 	config.Tell = func(target string, s *finding.Service, found finding.Finding) {
 		out.live(s, found)
@@ -64,6 +73,9 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err e
 	run := checkRun{
 		checker: check.New(config), std: std, out: out, progress: progress, others: others, here: f.here,
 		work: make(chan check.Target),
+	}
+	if kept != nil {
+		run.history = kept.Runs
 	}
 	err = run.all(ctx, targets, f.jobs)
 	progress.end()
@@ -99,12 +111,13 @@ type checkRun struct {
 	out      *checkOutput
 	progress *checkProgress
 	others   check.Vantage
+	history  *store.Runs // nil if there is none
 	here     string
 	work     chan check.Target
 
 	mu  sync.Mutex
 	sum tally
-	err error // of writing
+	err error // of writing, or of the history
 }
 
 // all has jobs workers check the targets, and writes results as they come.
@@ -168,16 +181,36 @@ func (r *checkRun) one(ctx context.Context, t check.Target) bool {
 		return false
 	}
 	if r.others != nil {
-		r.others.Compare(result)
+		r.others.Compare(result, r.out.live)
 	}
 	result.Vantage = r.here
+	keep, err := r.recall(ctx, result)
+	if err == nil {
+		err = r.write(result)
+	}
+	if err == nil { // a run that is killed between tells again, and loses nothing
+		err = keep()
+	}
+	return r.note(err)
+}
+
+// write writes a result, unless something has failed before.
+func (r *checkRun) write(result *finding.Result) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sum.add(result)
 	r.progress.done(result)
-	if r.err == nil {
-		r.err = r.out.result(result)
+	if r.err != nil {
+		return r.err
 	}
+	return r.out.result(result)
+}
+
+// note notes what has failed first, and reports whether to go on.
+func (r *checkRun) note(err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = cmp.Or(r.err, err)
 	return r.err == nil
 }
 

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"starttls/dane/danetest"
+)
+
+// A fickle is a mail server that has TLS, or has not, from one run to the next.
+type fickle struct {
+	leaf  atomic.Pointer[danetest.Cert]
+	clear atomic.Bool
+}
+
+func (f *fickle) start(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go f.serve(conn)
+		}
+	}()
+	return ln.Addr().String()
+}
+
+func (f *fickle) serve(conn net.Conn) {
+	defer func() { conn.Close() }()
+	offers := !f.clear.Load()
+	fmt.Fprint(conn, "220 mx.example.org ESMTP\r\n")
+	for in := bufio.NewScanner(conn); in.Scan(); {
+		switch verb, _, _ := strings.Cut(in.Text(), " "); {
+		case verb == "EHLO" && offers:
+			fmt.Fprint(conn, "250-mx.example.org\r\n250 STARTTLS\r\n")
+		case verb == "EHLO":
+			fmt.Fprint(conn, "250 mx.example.org\r\n")
+		case verb == "STARTTLS" && offers:
+			fmt.Fprint(conn, "220 go\r\n")
+			offers = false // inside
+			leaf := f.leaf.Load()
+			secured := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leaf.Certificate.Raw}, PrivateKey: leaf.Key}}})
+			conn, in = secured, bufio.NewScanner(secured)
+		case verb == "QUIT":
+			fmt.Fprint(conn, "221 bye\r\n")
+			return
+		default:
+			fmt.Fprint(conn, "502 no\r\n")
+		}
+	}
+}
+
+// TestCheckSaysWhatHasChanged: run after run, of one server and of many.
+func TestCheckSaysWhatHasChanged(t *testing.T) {
+	current := func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(80*24*time.Hour)
+	}
+	ca := danetest.Issue(t, nil, "CA", nil, danetest.CA, current)
+	issue := func() *danetest.Cert { return danetest.Issue(t, ca, "", []string{"mx.example.org"}, current) }
+	dir := t.TempDir()
+	roots, list := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "targets")
+	var server, other fickle
+	server.leaf.Store(issue())
+	other.leaf.Store(issue())
+	target := "smtp://" + server.start(t) + "?match=mx.example.org"
+	targets := fmt.Sprintf("%s\nsmtp://%s?match=mx.example.org\n", target, other.start(t))
+	for name, text := range map[string][]byte{roots: danetest.PEM(t, ca), list: []byte(targets)} {
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(args ...string) (string, int) {
+		var out, err bytes.Buffer
+		args = append([]string{"check", "--quick", "--timeout", "30s", "--ca", roots, "--store", "sqlite:" + filepath.Join(dir, "checks.db")}, args...)
+		status := Main(args, strings.NewReader(""), &out, &err)
+		return out.String(), status
+	}
+	for _, row := range []struct {
+		name    string
+		before  func()
+		args    []string
+		status  int
+		want    []string
+		without string
+	}{
+		{"first", nil, []string{target}, 0, []string{"tested"}, "since"},
+		{"again", nil, []string{target}, 0, []string{"nothing has changed since 20"}, "changed   "},
+		{"from another place", nil, []string{target, "--here", "home"}, 0, nil, "since"},
+		{"another key", func() { server.leaf.Store(issue()) }, []string{target}, 0, []string{"  changed       certificate: ", "; 1 change since"}, "strip."},
+		{"stripped", func() { server.clear.Store(true) }, []string{target}, 1, []string{"  changed       tls: not offered; on 20", "BAD   strip.capability-removed", "(possible)", "it offered TLS on 20"}, "nothing has changed"},
+		{"and still", nil, []string{target}, 1, []string{"BAD   strip.capability-removed", "nothing has changed since"}, "  changed  "},
+		{"as JSON", nil, []string{target, "--format", "json"}, 1, []string{`"before": "20`, `"grade": "possible"`}, `"changes"`},
+		{"from the other place", nil, []string{target, "--here", "home", "--format", "json"}, 1, []string{`"changes": [`, `"what": "tls"`, `"was": "offered"`}, ""},
+		{"many", func() { server.clear.Store(false) }, []string{"--targets", list, "--format", "line"}, 0, []string{"; changed: tls, clear.offer"}, "strip."},
+		{"many again", func() { other.clear.Store(true) }, []string{"--targets", list, "--format", "line"}, 1, []string{"strip.capability-removed; changed: tls"}, ""},
+		{"for a monitor", nil, []string{target, "--format", "nagios"}, 0, []string{"changes=0;"}, ""},
+	} {
+		if row.before != nil {
+			row.before()
+		}
+		out, status := check(row.args...)
+		if status != row.status || row.without != "" && strings.Contains(out, row.without) {
+			t.Errorf("%s: status %d, want %d\n%s", row.name, status, row.status, out)
+		}
+		for _, want := range row.want {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: it does not say %q\n%s", row.name, want, out)
+			}
+		}
+	}
+}
+
+// TestCheckWithoutItsStore: who asks for a history gets no run without.
+func TestCheckWithoutItsStore(t *testing.T) {
+	for url, want := range map[string]int{"checks.db": statusUsage, "postgres://nobody@127.0.0.1:1/none?sslmode=disable": statusFailed} {
+		var out, err bytes.Buffer
+		if status := Main([]string{"check", "smtp://127.0.0.1:1", "--store", url}, strings.NewReader(""), &out, &err); status != want || !strings.Contains(err.String(), "--store: ") || out.Len() > 0 {
+			t.Errorf("%s: %d %s%s", url, status, &err, &out)
+		}
+	}
+}
