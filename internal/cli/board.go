@@ -69,7 +69,7 @@ func (b *board) view() status.View {
 		}
 		if r.certs != nil {
 			for _, c := range r.certs.Leaves() {
-				shown.Certificates = append(shown.Certificates, status.Certificate{Names: c.DNSNames, Until: c.NotAfter, TLSA: cert.TLSA(c), Self: r.self})
+				shown.Certificates = append(shown.Certificates, status.Certificate{Names: c.DNSNames, From: c.NotBefore, Until: c.NotAfter, TLSA: cert.TLSA(c), Self: r.self})
 			}
 		}
 		v.Routes = append(v.Routes, shown)

@@ -149,6 +149,7 @@ func (s *service) run(ctx context.Context) error {
 	s.acme.run(ctx)
 	s.tickets.run()
 	go s.keepStapled(ctx)
+	go s.watchExpiry(ctx)
 	s.tell(systemd.Ready)
 	succeeded()
 	var watchdog <-chan time.Time

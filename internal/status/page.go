@@ -35,17 +35,17 @@ type Backend struct {
 
 // A Certificate is one that clients are shown.
 type Certificate struct {
-	Names []string
-	Until time.Time
-	TLSA  string // the record "3 1 1"
-	Self  bool   // signed by itself
+	Names       []string
+	From, Until time.Time
+	TLSA        string // the record "3 1 1"
+	Self        bool   // signed by itself
 }
 
 //go:embed page.html
 var pageText string
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
-	"picture": picture, "days": days, "since": since, "join": strings.Join, "short": short,
+	"picture": picture, "left": left, "since": since, "join": strings.Join, "short": short,
 }).Parse(pageText))
 
 // Write writes the page.
@@ -67,21 +67,27 @@ func (b *Board) Write(w io.Writer, v View) error {
 	return page.Execute(w, shown)
 }
 
-// days says how long a certificate is good, and how that is to be seen.
-func days(until, now time.Time) struct {
-	Text, Class string
-} {
-	left := int(until.Sub(now).Hours() / 24)
-	class := "good"
+// Left says how long a certificate is good, and how that is to be seen: good; warn, which is later than whoever renews
+// certificates does it, with a third of their life left; bad, when it is urgent or over.
+func (c Certificate) Left(now time.Time) (text, class string) {
+	left, life := c.Until.Sub(now), c.Until.Sub(c.From)
+	text = fmt.Sprintf("%d days", int(left.Hours()/24))
+	const day = 24 * time.Hour
 	switch {
-	case until.Before(now):
-		return struct{ Text, Class string }{"expired", "bad"}
-	case left < 7:
-		class = "bad"
-	case left < 21:
-		class = "warn"
+	case left <= 0:
+		return "expired", "bad"
+	case left < min(7*day, life/12):
+		return text, "bad"
+	case left < min(21*day, life/4):
+		return text, "warn"
 	}
-	return struct{ Text, Class string }{fmt.Sprintf("%d days", left), class}
+	return text, "good"
+}
+
+// left is Left for the page.
+func left(c Certificate, now time.Time) struct{ Text, Class string } {
+	text, class := c.Left(now)
+	return struct{ Text, Class string }{text, class}
 }
 
 func since(start, now time.Time) string {

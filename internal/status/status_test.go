@@ -58,7 +58,7 @@ func get(t *testing.T, b *Board, path string, well error) (status int, body stri
 		return View{Name: "mail.example.org", Started: time.Now().Add(-time.Hour), Routes: []Route{{
 			Name: "<mx>", Listen: "smtp://:25", Backend: "smtp://127.0.0.1:2525", Level: "TLS offered", Live: 3,
 			Certificates: []Certificate{
-				{Names: []string{"mail.example.org"}, Until: time.Now().Add(100 * 24 * time.Hour), TLSA: "3 1 1 " + strings.Repeat("ab", 32)},
+				{Names: []string{"mail.example.org"}, From: time.Now().Add(-300 * 24 * time.Hour), Until: time.Now().Add(100 * 24 * time.Hour), TLSA: "3 1 1 " + strings.Repeat("ab", 32)},
 				{Names: []string{"old.example.org"}, Until: time.Now().Add(-time.Hour), TLSA: "3 1 1 00"},
 			},
 		}, {
@@ -123,5 +123,33 @@ func TestHealth(t *testing.T) {
 	}
 	if status, _, _ := get(t, b, "/nothing", nil); status != 404 {
 		t.Errorf("got %d", status)
+	}
+}
+
+// TestCertificatesNearTheirEnd: one that lives for days is not near it all its life.
+func TestCertificatesNearTheirEnd(t *testing.T) {
+	const day = 24 * time.Hour
+	now := time.Now()
+	for _, row := range []struct {
+		life, left  time.Duration
+		text, class string
+	}{
+		{90 * day, 30 * day, "30 days", "good"}, // due for renewal
+		{90 * day, 20 * day, "20 days", "warn"},
+		{90 * day, 6 * day, "6 days", "bad"},
+		{90 * day, 0, "expired", "bad"},
+		{47 * day, 15 * day, "15 days", "good"},
+		{47 * day, 11 * day, "11 days", "warn"},
+		{47 * day, 3 * day, "3 days", "bad"},
+		{6 * day, 2 * day, "2 days", "good"},
+		{6 * day, day, "1 days", "warn"},
+		{6 * day, 11 * time.Hour, "0 days", "bad"},
+		{3650 * day, 22 * day, "22 days", "good"},
+		{3650 * day, 20 * day, "20 days", "warn"},
+	} {
+		c := Certificate{From: now.Add(row.left - row.life), Until: now.Add(row.left)}
+		if text, class := c.Left(now); text != row.text || class != row.class {
+			t.Errorf("%v of %v left: %s, %s", row.left, row.life, text, class)
+		}
 	}
 }
