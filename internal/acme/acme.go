@@ -54,6 +54,7 @@ type Manager struct {
 	Now func() time.Time
 
 	client *acmez.Client
+	budget *budget // of the client, for one step
 }
 
 // A Wanted certificate.
@@ -108,10 +109,13 @@ func (m *Manager) Ensure(ctx context.Context, w Wanted) (changed bool, next time
 	if err != nil {
 		return false, time.Time{}, err
 	}
-	return true, m.renewAt(ctx, leaf), nil
+	if next = m.renewAt(ctx, leaf); next.Before(m.now().Add(minPause)) {
+		next = m.now().Add(minPause)
+	}
+	return true, next, nil
 }
 
-// load returns what there is, nil if it is not there or is for other names.
+// load returns what there is, nil if it is not there or lacks a name.
 func (m *Manager) load(w Wanted) (*tls.Certificate, error) {
 	file := m.File(w)
 	have, err := tls.LoadX509KeyPair(file, file)
@@ -121,8 +125,10 @@ func (m *Manager) load(w Wanted) (*tls.Certificate, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	if !slices.Equal(slices.Sorted(slices.Values(have.Leaf.DNSNames)), slices.Sorted(slices.Values(w.Names))) {
-		return nil, nil
+	for _, name := range w.Names {
+		if !slices.Contains(have.Leaf.DNSNames, name) {
+			return nil, nil
+		}
 	}
 	return &have, nil
 }
@@ -161,9 +167,28 @@ func (m *Manager) keyOf(w Wanted, have *tls.Certificate) (crypto.Signer, error) 
 // obtain orders a certificate for the key and writes both.
 func (m *Manager) obtain(ctx context.Context, w Wanted, key crypto.Signer, old *tls.Certificate) (*x509.Certificate, error) {
 	client, err := m.dial()
+	if err == nil {
+		err = m.room()
+	}
 	if err != nil {
 		return nil, err
 	}
+	chain, err := m.order(ctx, client, w, key, old)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := m.keep(w, chain, key)
+	if err != nil {
+		return nil, err
+	}
+	m.log().Info("certificate obtained", "name", w.Names[0], "expires", leaf.NotAfter.Format(time.DateOnly), "tlsa", TLSA(key.Public()))
+	return leaf, nil
+}
+
+// order orders a certificate, and returns it with its authorities.
+func (m *Manager) order(ctx context.Context, client *acmez.Client, w Wanted, key crypto.Signer, old *tls.Certificate) (chain []byte, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, maxOrder, errTooSlow)
+	defer cancel()
 	account, err := m.account(ctx, client)
 	if err != nil {
 		return nil, fmt.Errorf("account at the CA: %w", err)
@@ -181,14 +206,12 @@ func (m *Manager) obtain(ctx context.Context, w Wanted, key crypto.Signer, old *
 	}
 	chains, err := client.ObtainCertificate(ctx, params)
 	if err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 		return nil, fmt.Errorf("certificate for %s: %w", strings.Join(w.Names, ", "), err)
 	}
-	leaf, err := m.keep(w, chains[0].ChainPEM, key)
-	if err != nil {
-		return nil, err
-	}
-	m.log().Info("certificate obtained", "name", w.Names[0], "expires", leaf.NotAfter.Format(time.DateOnly), "tlsa", TLSA(key.Public()))
-	return leaf, nil
+	return chains[0].ChainPEM, nil
 }
 
 // keep checks that what the CA gave is what was ordered, and writes it.
@@ -196,6 +219,9 @@ func (m *Manager) keep(w Wanted, chain []byte, key crypto.Signer) (*x509.Certifi
 	text, err := keyPEM(key)
 	if err != nil {
 		return nil, err
+	}
+	if len(chain) > maxChain {
+		return nil, fmt.Errorf("what the CA gave for %s: %w", w.Names[0], errTooMuch)
 	}
 	text = append(text, chain...)
 	pair, err := tls.X509KeyPair(text, text)
@@ -207,15 +233,19 @@ func (m *Manager) keep(w Wanted, chain []byte, key crypto.Signer) (*x509.Certifi
 			return nil, fmt.Errorf("what the CA gave for %s: %w", w.Names[0], err)
 		}
 	}
-	if m.now().After(pair.Leaf.NotAfter) {
+	switch now := m.now(); {
+	case now.After(pair.Leaf.NotAfter):
 		return nil, fmt.Errorf("what the CA gave for %s has expired", w.Names[0])
+	case now.Add(maxSkew).Before(pair.Leaf.NotBefore):
+		return nil, fmt.Errorf("what the CA gave for %s is not good before %s", w.Names[0], pair.Leaf.NotBefore.UTC().Format(time.RFC3339))
 	}
 	return pair.Leaf, replace(m.File(w), text)
 }
 
-// dial returns the client, made at the first call.
+// dial returns the client for one step. It is made at the first call.
 func (m *Manager) dial() (*acmez.Client, error) {
 	if m.client != nil {
+		m.budget.left = maxBytes
 		return m.client, nil
 	}
 	if err := os.MkdirAll(m.Folder, 0o700); err != nil {
@@ -231,12 +261,15 @@ func (m *Manager) dial() (*acmez.Client, error) {
 		https.TLSClientConfig = &tls.Config{RootCAs: m.Roots}
 		transport = https
 	}
+	m.budget = &budget{transport, maxBytes}
 	m.client = &acmez.Client{
 		Client: &acme.Client{
 			Directory:  directory,
-			HTTPClient: &http.Client{Transport: transport, Timeout: time.Minute},
+			HTTPClient: &http.Client{Transport: m.budget, Timeout: time.Minute},
 			UserAgent:  "starttls",
-			Logger:     m.log(),
+			Logger:     slog.New(murmur{m.log().Handler()}),
+
+			PollInterval: pollEvery,
 		},
 		ChallengeSolvers: m.Solvers,
 	}

@@ -87,7 +87,7 @@ func (m *Manager) Run(ctx context.Context, tasks []Task) {
 			}
 			wait[i] = min(max(2*wait[i], time.Minute), time.Hour)
 			due[i] = m.now().Add(wait[i] + mathrand.N(wait[i]/4))
-			m.log().Error("certificate not obtained", "name", task.Names[0], "retry_at", due[i].UTC().Format(time.RFC3339), "err", err)
+			m.log().Error("certificate not obtained", "name", task.Names[0], "retry_at", due[i].UTC().Format(time.RFC3339), "err", cut(err))
 		}
 		if !m.sleep(ctx, due) {
 			return

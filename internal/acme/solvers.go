@@ -122,8 +122,10 @@ func (s *DNS01) Wait(ctx context.Context, _ acme.Challenge) error {
 	}
 }
 
-// CleanUp takes it away.
+// CleanUp takes it away, also when the time for the order is over.
 func (s *DNS01) CleanUp(ctx context.Context, c acme.Challenge) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
 	return s.DNS.Remove(ctx, proofRecord(c))
 }
 
