@@ -61,6 +61,8 @@ const (
 	firstRetry   = time.Second
 	lastRetry    = 30 * time.Second
 	tidyEvery    = time.Minute
+	maxDrift     = time.Hour      // between a clock and time, for it to be believed
+	doubtFor     = 24 * time.Hour // and otherwise
 )
 
 // maxConns bounds the connections to the database: one writes, the others read.
@@ -86,6 +88,8 @@ type Store struct {
 	// Of those who write, one at a time: Store.run, and Close after its end.
 	file   os.FileInfo // in which the data are, if in one
 	tidied time.Time
+	// The clock as it was last seen, and until when it is not believed.
+	seen, doubted time.Time
 
 	mu     sync.Mutex
 	next   *batch   // is filled

@@ -240,10 +240,15 @@ func (s *Store) giveUp(db *sql.DB, err error) {
 	}
 }
 
-// tidy takes out, now and then, what has no more meaning and what is too much.
+// tidy takes out, now and then, what has no more meaning and what is too much. A clock that has jumped is
+// not believed: what is too old by it may not be when it is right again.
 func (s *Store) tidy(ctx context.Context, db *sql.DB) error {
 	now := s.clock()
-	if past := now.Sub(s.tidied); past >= 0 && past < tidyEvery {
+	if !s.seen.IsZero() && jumped(s.seen, now) {
+		s.doubted = now.Add(doubtFor)
+	}
+	s.seen = now
+	if past := now.Sub(s.tidied); past >= 0 && past < tidyEvery || now.Before(s.doubted) {
 		return nil
 	}
 	err := commit(ctx, db, func(ctx context.Context, tx *sql.Tx) error {
@@ -258,6 +263,11 @@ func (s *Store) tidy(ctx context.Context, db *sql.DB) error {
 		s.tidied = now
 	}
 	return err
+}
+
+// jumped reports whether the clock on the wall has gone another way than time between two readings.
+func jumped(a, b time.Time) bool {
+	return (b.Round(0).Sub(a.Round(0)) - b.Sub(a)).Abs() > maxDrift
 }
 
 // remove takes the rows of a table out for which a condition holds, but those that another process is at.
