@@ -70,7 +70,7 @@ func TestACertificateHalfWritten(t *testing.T) {
 	old, next := newPair(t, "localhost"), newPair(t, "localhost")
 	write(t, dir+"/a.pem", old.cert)
 	write(t, dir+"/a.key", old.key)
-	p := gateway(t, dir, route("a", "back", "[[route.certificate]]", `cert = "DIR/a.pem"`, `key = "DIR/a.key"`))
+	p := startGateway(t, dir, route("a", "back", "[[route.certificate]]", `cert = "DIR/a.pem"`, `key = "DIR/a.key"`))
 	before := p.rests()
 	all := beginOthers(t, 3, p.path("a"))
 	for i, half := range []pemPair{

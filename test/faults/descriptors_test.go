@@ -17,7 +17,7 @@ func TestSixtyFourDescriptors(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	newBackend(t, dir+"/back")
-	p := gateway(t, dir, route("a", "back"), func(p *program) { p.cmd.Env = append(p.cmd.Env, descriptors+"=64") })
+	p := startGateway(t, dir, route("a", "back"), func(p *program) { p.cmd.Env = append(p.cmd.Env, descriptors+"=64") })
 	before := p.rests()
 	all := beginOthers(t, 3, p.path("a"))
 	begun := time.Now()
@@ -64,7 +64,7 @@ func TestSixtyFourDescriptors(t *testing.T) {
 // starved goes the way of a client that is in already to where the backend is needed.
 func starved(raw net.Conn) error {
 	raw.SetDeadline(time.Now().Add(patience))
-	conn, err := upgrade(raw)
+	conn, err := upgrade(raw, ours)
 	if err != nil {
 		return err
 	}

@@ -28,14 +28,17 @@ import (
 type backend struct {
 	t    *testing.T
 	path string
+	tls  *tls.Config // if it has TLS, from the first byte
 
 	mu    sync.Mutex
 	ln    net.Listener
 	conns map[net.Conn]bool
 }
 
-func newBackend(t *testing.T, path string) *backend {
-	b := &backend{t: t, path: path, conns: make(map[net.Conn]bool)}
+func newBackend(t *testing.T, path string) *backend { return newSecureBackend(t, path, nil) }
+
+func newSecureBackend(t *testing.T, path string, config *tls.Config) *backend {
+	b := &backend{t: t, path: path, tls: config, conns: make(map[net.Conn]bool)}
 	b.start()
 	t.Cleanup(b.kill)
 	return b
@@ -47,6 +50,9 @@ func (b *backend) start() {
 	ln, err := net.Listen("unix", b.path)
 	if err != nil {
 		b.t.Fatal(err)
+	}
+	if b.tls != nil {
+		ln = tls.NewListener(ln, b.tls)
 	}
 	b.mu.Lock()
 	b.ln = ln
@@ -113,13 +119,17 @@ func (b *backend) serve(conn net.Conn) {
 var ours = &tls.Config{InsecureSkipVerify: true, ServerName: "localhost"}
 
 // dial opens a session through TLS, up to a sender's name.
-func dial(network, addr, sender string) (conn *starttls.Conn, err error) {
+func dial(network, addr, sender string) (*starttls.Conn, error) {
+	return dialWith(ours, network, addr, sender)
+}
+
+func dialWith(config *tls.Config, network, addr, sender string) (conn *starttls.Conn, err error) {
 	raw, err := net.DialTimeout(network, addr, patience)
 	if err != nil {
 		return nil, err
 	}
 	raw.SetDeadline(time.Now().Add(patience))
-	if conn, err = upgrade(raw); err != nil {
+	if conn, err = upgrade(raw, config); err != nil {
 		return nil, errors.Join(err, raw.Close())
 	}
 	for _, line := range []string{"EHLO client.test", "MAIL FROM:<" + sender + "@client.test>"} {
@@ -136,10 +146,10 @@ func dial(network, addr, sender string) (conn *starttls.Conn, err error) {
 }
 
 // upgrade begins TLS.
-func upgrade(raw net.Conn) (*starttls.Conn, error) {
+func upgrade(raw net.Conn, config *tls.Config) (*starttls.Conn, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return starttls.Client(ctx, raw, &dialect.SMTP, &starttls.Config{TLS: ours})
+	return starttls.Client(ctx, raw, &dialect.SMTP, &starttls.Config{TLS: config})
 }
 
 // ask says a line and hears one, which must begin so. It reads no byte of what is behind it.

@@ -18,7 +18,7 @@ func TestABackendIsKilled(t *testing.T) {
 	dir := folder(t)
 	hit, well := newBackend(t, dir+"/back-1"), newBackend(t, dir+"/back-2")
 	_ = well
-	p := gateway(t, dir, route("alone", "back-1")+route("well", "back-2")+
+	p := startGateway(t, dir, route("alone", "back-1")+route("well", "back-2")+
 		"[[route]]\nname = \"several\"\nlisten = \"smtp+unix:DIR/several?tls=encrypt\"\n"+
 		"backend = [\"smtp+unix:DIR/back-1\", \"smtp+unix:DIR/back-2\"]\nhealth = { interval = \"50ms\" }\n")
 	before := p.rests()
@@ -56,7 +56,7 @@ func TestTheTableIsFull(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	newBackend(t, dir+"/back")
-	p := gateway(t, dir, route("a", "back", "max-connections = 6"))
+	p := startGateway(t, dir, route("a", "back", "max-connections = 6"))
 	before := p.rests()
 	all := beginOthers(t, 3, p.path("a"))
 	var halfOpen []net.Conn

@@ -103,8 +103,8 @@ func (p *program) start() *program {
 	return p
 }
 
-// gateway runs "starttls gateway" with a file of routes, in a folder.
-func gateway(t *testing.T, dir, routes string, edits ...func(*program)) *program {
+// startGateway runs "starttls gateway" with a file of routes, in a folder.
+func startGateway(t *testing.T, dir, routes string, edits ...func(*program)) *program {
 	t.Helper()
 	p := prepare(t, dir, "gateway", "--config", filepath.Join(dir, "f.toml"))
 	p.configure(routes)

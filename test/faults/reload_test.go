@@ -13,7 +13,7 @@ func TestAReloadWithAMistake(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	newBackend(t, dir+"/back")
-	p := gateway(t, dir, route("a", "back"))
+	p := startGateway(t, dir, route("a", "back"))
 	before := p.rests()
 	all := beginOthers(t, 3, p.path("a"))
 	for i, mistake := range []string{

@@ -82,7 +82,7 @@ func TestALeakIsFound(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	newBackend(t, dir+"/back")
-	p := gateway(t, dir, route("a", "back"))
+	p := startGateway(t, dir, route("a", "back"))
 	before := p.rests()
 	all := beginOthers(t, 1, p.path("a"))
 	if err := p.leaked(before, 100*time.Millisecond); err == nil {

@@ -26,7 +26,16 @@ type PostgresOptions struct {
 type Postgres struct {
 	Addr string
 	Log  string
+
+	in  *instance
+	run func() // starts it
 }
+
+// Kill ends it and all of its sessions at once, as a machine does that loses its power.
+func (p *Postgres) Kill() { p.in.stop(syscall.SIGQUIT) }
+
+// Restart starts it again with its data, at the same address.
+func (p *Postgres) Restart() { p.run() }
 
 // StartPostgres starts a PostgreSQL server. As root it runs as the system user
 // postgres: it refuses root.
@@ -34,7 +43,7 @@ func StartPostgres(t T, o PostgresOptions) *Postgres {
 	t.Helper()
 	in := begin(t, "postgres", "postgres", "initdb")
 	who := in.account("postgres")
-	p := &Postgres{Addr: in.addrs(1)[0], Log: in.log}
+	p := &Postgres{Addr: in.addrs(1)[0], Log: in.log, in: in}
 	in.write("password", Password) // found by initdb in the working directory
 	data := in.fromBase("data", who, in.command("postgres", "--version"), func(dir string) *exec.Cmd {
 		return as(in.command("initdb", "-U", User, "--pwfile=password", "-A", "scram-sha-256",
@@ -47,7 +56,8 @@ func StartPostgres(t T, o PostgresOptions) *Postgres {
 		args = append(args, "-c", s)
 	}
 	// INT is the fast stop: TERM would wait for clients to leave.
-	in.start(as(in.command("postgres", args...), who), syscall.SIGINT, p.Addr)
+	p.run = func() { in.start(as(in.command("postgres", args...), who), syscall.SIGINT, p.Addr) }
+	p.run()
 	in.awaitLog("database system is ready to accept connections")
 	return p
 }
