@@ -26,8 +26,9 @@ gzip -9n "$root"/usr/share/man/man1/*.1
 "$root/usr/bin/starttls" completion zsh >"$root/usr/share/zsh/vendor-completions/_starttls"
 "$root/usr/bin/starttls" completion fish >"$root/usr/share/fish/vendor_completions.d/starttls.fish"
 cp packaging/systemd/* "$root/usr/lib/systemd/system/"
-cp packaging/starttls.toml docs/samples/*.toml "$root/usr/share/doc/starttls/examples/"
-cp README.md docs/*.md "$root/usr/share/doc/starttls/"
+cp packaging/starttls.toml "$root/usr/share/doc/starttls/examples/"
+cp README.md "$root/usr/share/doc/starttls/"
+cp -r docs "$root/usr/share/doc/starttls/" # as in the tree, so that the links lead somewhere
 cp packaging/copyright "$root/usr/share/doc/starttls/copyright"
 echo 'u starttls - "starttls" /var/lib/starttls' >"$root/usr/lib/sysusers.d/starttls.conf"
 for script in postinst prerm postrm; do
