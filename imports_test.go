@@ -27,6 +27,7 @@ var house = []struct {
 	{"internal/zone", map[string]string{
 		"starttls/resolver": "who serves a zone does not judge it",
 	}},
+	{"internal/revocation", map[string]string{"starttls/dialect": "a certificate is the same in every protocol"}},
 	{"internal/hello", map[string]string{"starttls/dialect": "a ClientHello is the same in every protocol"}},
 	{"internal/finding", map[string]string{
 		"net": "a finding is a fact about facts", "crypto/tls": "a finding is a fact about facts",
@@ -119,16 +120,17 @@ var house = []struct {
 
 // foreign is the code of others that each room may use, besides the program's surface, which may use any.
 var foreign = map[string][]string{
-	"resolver":        {"github.com/miekg/dns", "golang.org/x/net/idna"},
-	"internal/status": {"github.com/VictoriaMetrics/metrics"},
-	"internal/acme":   {"github.com/mholt/acmez/v3", "github.com/mholt/acmez/v3/acme", "github.com/miekg/dns"},
-	"internal/config": {"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
-	"internal/store":  {"modernc.org/sqlite", "github.com/jackc/pgx/v5/stdlib"},
-	"internal/zone":   {"github.com/miekg/dns"},
-	"internal/lab":    {"github.com/miekg/dns"},
-	"internal/hello":  {"golang.org/x/crypto/cryptobyte"},
-	"internal/check":  {"golang.org/x/crypto/ocsp"},
-	"internal/cert":   {"golang.org/x/crypto/ocsp"},
+	"resolver":            {"github.com/miekg/dns", "golang.org/x/net/idna"},
+	"internal/status":     {"github.com/VictoriaMetrics/metrics"},
+	"internal/acme":       {"github.com/mholt/acmez/v3", "github.com/mholt/acmez/v3/acme", "github.com/miekg/dns"},
+	"internal/config":     {"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"},
+	"internal/store":      {"modernc.org/sqlite", "github.com/jackc/pgx/v5/stdlib"},
+	"internal/zone":       {"github.com/miekg/dns"},
+	"internal/lab":        {"github.com/miekg/dns"},
+	"internal/hello":      {"golang.org/x/crypto/cryptobyte"},
+	"internal/check":      {"golang.org/x/crypto/ocsp"},
+	"internal/cert":       {"golang.org/x/crypto/ocsp"},
+	"internal/revocation": {"golang.org/x/crypto/ocsp"},
 }
 
 // TestImports holds every package to the house.

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"starttls/dane/danetest"
+	"starttls/internal/revocation"
 )
 
 const host = "mail.example.org"
@@ -38,7 +39,7 @@ func withResponder(c *x509.Certificate) { c.OCSPServer = []string{"http://ocsp.t
 
 // demanding is the TLS feature status_request (RFC 7633): a sequence with the number 5.
 func demanding(c *x509.Certificate) {
-	c.ExtraExtensions = []pkix.Extension{{Id: tlsFeature, Value: []byte{0x30, 0x03, 0x02, 0x01, 0x05}}}
+	c.ExtraExtensions = []pkix.Extension{{Id: revocation.TLSFeature, Value: []byte{0x30, 0x03, 0x02, 0x01, 0x05}}}
 }
 
 func newStapled(t *testing.T, shapes ...danetest.Shape) *stapled {
@@ -152,7 +153,7 @@ func TestResponderThatErrs(t *testing.T) {
 		"busy":          {func() ([]byte, error) { return ocsp.TryLaterErrorResponse, nil }, "try later"},
 		"by another CA": {func() ([]byte, error) {
 			return ocsp.CreateResponse(other.Certificate, other.Certificate, ocsp.Response{SerialNumber: w.leaf.SerialNumber, ThisUpdate: w.now, NextUpdate: w.now.Add(time.Hour)}, other.Key)
-		}, "bad OCSP signature"},
+		}, "not signed by the issuer"},
 		"by another customer": {func() ([]byte, error) {
 			return w.says(nil, danetest.Issue(t, w.ca, "villain", []string{"villain.example"}))
 		}, "not for OCSP"},

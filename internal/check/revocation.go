@@ -1,14 +1,10 @@
 package check
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/x509"
-	"encoding/asn1"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,16 +15,8 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"starttls/internal/finding"
+	"starttls/internal/revocation"
 )
-
-// tlsFeature is the extension by which a certificate demands extensions of TLS (RFC 7633 §4).
-var tlsFeature = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}
-
-// statusRequest is the extension of TLS that has the server staple (RFC 6066 §8).
-const statusRequest = 5
-
-// maxStatus bounds the answer of a responder, in bytes. Real ones have about 2,000.
-const maxStatus = 64 << 10
 
 // A status is the answer of a responder, stapled or asked for, or why there is none.
 type status struct {
@@ -51,7 +39,7 @@ func (v *visit) judgeRevocation(ctx context.Context, leaf *x509.Certificate, tru
 	case len(leaf.OCSPServer) == 0:
 		v.say("cert.revoked", finding.NotApplicable, "the certificate names no OCSP responder")
 	case issuer == nil:
-		v.say("cert.revoked", finding.NotApplicable, "the chain does not lead to an authority that is trusted, so there is nobody to be asked")
+		v.say("cert.revoked", finding.NotApplicable, "it is not valid now, or nobody that is trusted has issued it: there is nobody to be asked")
 	case v.config.Depth == Full:
 		v.judgeStatus(v.askResponder(ctx, leaf, issuer))
 	}
@@ -71,7 +59,7 @@ func (v *visit) judgeStaple(leaf *x509.Certificate, said status) {
 	const id, must = "cert.revocation", "cert.must-staple"
 	stapled := len(v.honest.state.OCSPResponse) > 0
 	switch {
-	case !demandsStaple(leaf):
+	case !revocation.MustStaple(leaf):
 		v.say(must, finding.NotApplicable, "the certificate does not demand it")
 	case stapled:
 		v.say(must, finding.Good, "it is demanded, and there is one")
@@ -92,18 +80,6 @@ func (v *visit) judgeStaple(leaf *x509.Certificate, said status) {
 	default:
 		v.say(id, finding.Sufficient, "the certificate names %s, and no answer is stapled", strings.Join(leaf.OCSPServer, ", "))
 	}
-}
-
-// demandsStaple reports whether a client must expect a staple (RFC 7633 §4.2.3.1).
-func demandsStaple(leaf *x509.Certificate) bool {
-	for _, e := range leaf.Extensions {
-		if e.Id.Equal(tlsFeature) {
-			var features []int
-			_, err := asn1.Unmarshal(e.Value, &features)
-			return err == nil && slices.Contains(features, statusRequest)
-		}
-	}
-	return false
 }
 
 // judgeStatus judges an answer, or that there is none.
@@ -129,44 +105,9 @@ var reasons = map[int]string{
 	ocsp.PrivilegeWithdrawn: "the privilege was withdrawn", ocsp.AACompromise: "the authority was compromised",
 }
 
-// readStatus reads the answer of a responder, and believes it if the issuer does and it is of now.
 func (v *visit) readStatus(text []byte, leaf, issuer *x509.Certificate) status {
-	r, err := ocsp.ParseResponseForCert(text, leaf, nil) // who may sign is judged here: it would let any leaf
-	now := v.now()
-	switch {
-	case err != nil:
-		return status{err: err}
-	// "SHOULD be considered unreliable" (RFC 6960 §4.2.2.1)
-	case !r.NextUpdate.IsZero() && now.After(r.NextUpdate):
-		err = fmt.Errorf("the answer was good until %s", r.NextUpdate.Format(time.DateTime))
-	case r.ThisUpdate.After(now.Add(clockSkew)):
-		err = fmt.Errorf("the answer is of %s, which is to come", r.ThisUpdate.Format(time.DateTime))
-	default:
-		err = authorized(r, issuer, now)
-	}
-	if err != nil {
-		return status{err: err}
-	}
-	return status{Response: r}
-}
-
-// clockSkew is how far the clocks of others may be ahead.
-const clockSkew = 5 * time.Minute
-
-// authorized reports whether an answer is signed by the issuer, or by whom the issuer lets (RFC 6960 §4.2.2.2).
-func authorized(r *ocsp.Response, issuer *x509.Certificate, now time.Time) error {
-	by := r.Certificate // its signature below the answer is verified
-	switch {
-	case by == nil:
-		return r.CheckSignatureFrom(issuer)
-	case bytes.Equal(by.Raw, issuer.Raw):
-		return nil
-	case !slices.Contains(by.ExtKeyUsage, x509.ExtKeyUsageOCSPSigning):
-		return fmt.Errorf("it is signed by %s, who may not", by.Subject)
-	case now.Before(by.NotBefore) || now.After(by.NotAfter):
-		return fmt.Errorf("it is signed by %s, whose certificate has expired", by.Subject)
-	}
-	return by.CheckSignatureFrom(issuer)
+	r, err := revocation.Read(text, leaf, issuer, v.now())
+	return status{r, err}
 }
 
 // askResponder asks the first responder that the certificate names, once. Who that is, is said by an
@@ -185,37 +126,15 @@ func (v *visit) askResponder(ctx context.Context, leaf, issuer *x509.Certificate
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.config.Timeout)
 	defer cancel()
-	answer, err := v.post(ctx, leaf.OCSPServer[at], question)
+	client := http.Client{
+		Transport:     &http.Transport{DialContext: v.dialHost, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	answer, err := revocation.Ask(ctx, &client, leaf.OCSPServer[at], question)
 	if err != nil {
 		return status{err: fmt.Errorf("the responder has no answer: %w", err)}
 	}
 	return v.readStatus(answer, leaf, issuer)
-}
-
-// post puts a question to a responder (RFC 6960 §A.1).
-func (v *visit) post(ctx context.Context, to string, question []byte) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, to, bytes.NewReader(question))
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Content-Type", "application/ocsp-request")
-	client := http.Client{
-		Transport:     &http.Transport{DialContext: v.dialHost, DisableKeepAlives: true, MaxResponseHeaderBytes: maxStatus},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return nil, errors.New(response.Status)
-	}
-	answer, err := io.ReadAll(io.LimitReader(response.Body, maxStatus+1))
-	if err == nil && len(answer) > maxStatus {
-		err = fmt.Errorf("it has more than %d bytes", maxStatus)
-	}
-	return answer, err
 }
 
 // dialHost connects to the first address of a host that answers.

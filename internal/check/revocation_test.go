@@ -12,6 +12,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +22,7 @@ import (
 	"golang.org/x/crypto/ocsp"
 
 	"starttls/internal/finding"
+	"starttls/internal/revocation"
 )
 
 // serial is that of the certificates whose revocation is asked for.
@@ -98,13 +102,13 @@ func TestWhoIsBelievedOfARevocation(t *testing.T) {
 		{"good", answer{}, finding.Good, finding.Good, "said on"},
 		{"revoked", answer{status: ocsp.Revoked}, finding.Good, finding.Insufficient, "the key was compromised"},
 		{"unknown", answer{status: ocsp.Unknown}, finding.PhaseOut, finding.NotTestable, "does not know"},
-		{"good no longer", answer{at: -48 * time.Hour}, finding.PhaseOut, finding.NotTestable, "was good until"},
-		{"revoked, no longer", answer{status: ocsp.Revoked, at: -48 * time.Hour}, finding.PhaseOut, finding.NotTestable, "was good until"},
-		{"not good yet", answer{at: 48 * time.Hour}, finding.PhaseOut, finding.NotTestable, "to come"},
+		{"good no longer", answer{at: -48 * time.Hour}, finding.PhaseOut, finding.NotTestable, "has expired"},
+		{"revoked, no longer", answer{status: ocsp.Revoked, at: -48 * time.Hour}, finding.PhaseOut, finding.NotTestable, "has expired"},
+		{"not good yet", answer{at: 48 * time.Hour}, finding.PhaseOut, finding.NotTestable, "not valid yet"},
 		{"with its own certificate", answer{by: own}, finding.Good, finding.Good, "said on"},
 		{"by who may", answer{by: leafOf(trusted(), mayAnswer)}, finding.Good, finding.Good, "said on"},
 		{"by who may no longer", answer{by: leafOf(trusted(), expired)}, finding.PhaseOut, finding.NotTestable, "expired"},
-		{"by another customer", answer{by: leafOf(trusted(), nil)}, finding.PhaseOut, finding.NotTestable, "who may not"},
+		{"by another customer", answer{by: leafOf(trusted(), nil)}, finding.PhaseOut, finding.NotTestable, "not for OCSP"},
 		{"by a stranger", answer{by: leafOf(unknown(), mayAnswer)}, finding.PhaseOut, finding.NotTestable, "verification error"},
 		{"of another certificate", answer{serial: big.NewInt(7001)}, finding.PhaseOut, finding.NotTestable, "no response matching"},
 	} {
@@ -171,7 +175,7 @@ func TestRespondersThatHaveNoAnswer(t *testing.T) {
 func staples() (all []specimen) {
 	demanding := func(c *x509.Certificate) {
 		c.SerialNumber = serial
-		c.ExtraExtensions = []pkix.Extension{{Id: tlsFeature, Value: []byte{0x30, 3, 2, 1, statusRequest}}}
+		c.ExtraExtensions = []pkix.Extension{{Id: revocation.TLSFeature, Value: []byte{0x30, 3, 2, 1, revocation.StatusRequest}}}
 	}
 	for name, row := range map[string]struct {
 		beast  beast
@@ -238,7 +242,7 @@ func TestWhatIsStapled(t *testing.T) {
 		}
 		return func(c *x509.Certificate) {
 			c.SerialNumber = serial
-			c.ExtraExtensions = []pkix.Extension{{Id: tlsFeature, Value: value}}
+			c.ExtraExtensions = []pkix.Extension{{Id: revocation.TLSFeature, Value: value}}
 		}
 	}
 	good := answer{}.text(t)
@@ -247,8 +251,8 @@ func TestWhatIsStapled(t *testing.T) {
 		beast    beast
 		want     finding.Verdict
 	}{
-		{"demanded", "cert.must-staple", beast{leaf: demands(statusRequest)}, finding.Insufficient},
-		{"demanded and there", "cert.must-staple", stapled(beast{leaf: demands(statusRequest)}, good), finding.Good},
+		{"demanded", "cert.must-staple", beast{leaf: demands(revocation.StatusRequest)}, finding.Insufficient},
+		{"demanded and there", "cert.must-staple", stapled(beast{leaf: demands(revocation.StatusRequest)}, good), finding.Good},
 		{"another feature", "cert.must-staple", beast{leaf: demands(17)}, finding.NotApplicable},
 		{"not demanded", "cert.must-staple", beast{}, finding.NotApplicable},
 		{"nonsense", "cert.revocation", stapled(named("http://127.0.0.1:1"), []byte("staple")), finding.PhaseOut},
@@ -261,5 +265,32 @@ func TestWhatIsStapled(t *testing.T) {
 				t.Errorf("%q: %s", f.Verdict, f.Evidence)
 			}
 		})
+	}
+}
+
+// TestTheResponderOfOpenSSL: what a real one says of a certificate that is good, of one that is revoked, and of one
+// that it does not know.
+func TestTheResponderOfOpenSSL(t *testing.T) {
+	index := filepath.Join(t.TempDir(), "index")
+	lines := "V\t491231235959Z\t\t01\tunknown\t/CN=a\nR\t491231235959Z\t261120120000Z,keyCompromise\t02\tunknown\t/CN=b\n"
+	if err := os.WriteFile(index, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ca := trusted()
+	file := pemFile(t, "CERTIFICATE", ca.cert.Raw)
+	accepts, out, _ := openssl(t, "ocsp", "-port", "0", "-index", index, "-CA", file, "-rsigner", file, "-rkey", keyFile(t, ca.key), "-nmin", "60", "-ignore_err")
+	go io.Copy(io.Discard, out)
+	port := regexp.MustCompile(`:(\d+) `).FindStringSubmatch(accepts)
+	if port == nil {
+		t.Fatal(accepts)
+	}
+	for serial, want := range map[int64]finding.Verdict{1: finding.Good, 2: finding.Insufficient, 3: finding.NotTestable} {
+		b := beast{leaf: func(c *x509.Certificate) {
+			c.SerialNumber, c.OCSPServer = big.NewInt(serial), []string{"http://127.0.0.1:" + port[1] + "/ocsp"}
+		}}
+		f := one(t, result(t, "imaps://"+b.start(t), judgedBy(t, "")), "cert.revoked")
+		if f.Verdict != want || want == finding.Insufficient && f.Evidence != "revoked on 2026-11-20: the key was compromised" {
+			t.Errorf("%d: %s: %s", serial, f.Verdict, f.Evidence)
+		}
 	}
 }

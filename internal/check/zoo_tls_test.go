@@ -19,6 +19,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -240,33 +241,47 @@ func refuseUpgrades(out io.Reader, in io.Writer) {
 // sServer starts "openssl s_server" and returns where it listens.
 func sServer(t *testing.T, args ...string) string {
 	t.Helper()
-	openssl, err := exec.LookPath("openssl")
+	pair := trusted().issue(t, 0, 0, nil)
+	addr, out, in := openssl(t, append([]string{"s_server", "-accept", "127.0.0.1:0", "-naccept", "1000",
+		"-key", keyFile(t, pair.PrivateKey), "-cert", pemFile(t, "CERTIFICATE", pair.Certificate[0])}, args...)...)
+	go refuseUpgrades(out, in)
+	return addr
+}
+
+func keyFile(t *testing.T, key any) string {
+	t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pemFile(t, "PRIVATE KEY", der)
+}
+
+func pemFile(t *testing.T, kind string, der []byte) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "pem")
+	if err := os.WriteFile(file, pemOf(kind, der), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// openssl starts a server of OpenSSL, and returns what it says of where it listens, its output and its input:
+// some end when that does.
+func openssl(t *testing.T, args ...string) (accepts string, out io.Reader, in io.WriteCloser) {
+	t.Helper()
+	program, err := exec.LookPath("openssl")
 	if err != nil && os.Getenv("CI") == "true" {
 		t.Fatal("peer missing: openssl")
 	} else if err != nil {
 		t.Skip("peer missing: openssl")
 	}
-	pair := trusted().issue(t, 0, 0, nil)
-	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	write := func(name, kind string, der []byte) string {
-		if err := os.WriteFile(dir+"/"+name, pemOf(kind, der), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return dir + "/" + name
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, openssl, append([]string{"s_server", "-accept", "127.0.0.1:0", "-naccept", "1000",
-		"-key", write("key", "PRIVATE KEY", key), "-cert", write("cert", "CERTIFICATE", pair.Certificate[0])}, args...)...)
-	out, err := cmd.StdoutPipe()
-	if err != nil {
+	cmd := exec.CommandContext(ctx, program, args...)
+	if out, err = cmd.StdoutPipe(); err != nil {
 		t.Fatal(err)
 	}
-	in, err := cmd.StdinPipe() // it ends when its input does
-	if err != nil {
+	if in, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
@@ -275,11 +290,10 @@ func sServer(t *testing.T, args ...string) string {
 	t.Cleanup(func() { cancel(); in.Close(); cmd.Wait() })
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
-		if _, addr, ok := strings.Cut(lines.Text(), "ACCEPT "); ok {
-			go refuseUpgrades(out, in)
-			return addr
+		if _, accepts, ok := strings.Cut(lines.Text(), "ACCEPT "); ok {
+			return accepts, out, in
 		}
 	}
-	t.Fatal("openssl s_server does not listen")
-	return ""
+	t.Fatalf("openssl %s does not listen", args[0])
+	return "", nil, nil
 }

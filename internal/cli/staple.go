@@ -1,13 +1,13 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
+
+	"starttls/internal/revocation"
 )
 
 // stapleEvery is how often it is looked whether a certificate is new, or its staple due.
@@ -36,34 +36,16 @@ func (s *service) refreshStaples(ctx context.Context) {
 	s.stapler.Refresh(ctx, certs)
 }
 
-// Bounds of a question to a responder: an answer has a signature and a certificate or two.
-const (
-	responderTime = 10 * time.Second
-	maxResponse   = 64 << 10
-)
+// responderTime is how long a responder may take.
+const responderTime = 10 * time.Second
 
-// askResponder asks by HTTP (RFC 6960 appendix A).
+// askResponder asks by HTTP, as everything here goes out.
 func askResponder(ctx context.Context, url string, request []byte) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, responderTime)
 	defer cancel()
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(request))
+	answer, err := revocation.Ask(ctx, http.DefaultClient, url, request)
 	if err != nil {
-		return nil, err
-	}
-	post.Header.Set("Content-Type", "application/ocsp-request")
-	resp, err := http.DefaultClient.Do(post)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse+1))
-	switch {
-	case err != nil:
-		return nil, err
-	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("%s: HTTP status %d", url, resp.StatusCode)
-	case len(answer) > maxResponse:
-		return nil, fmt.Errorf("%s: more than %d bytes", url, maxResponse)
+		return nil, fmt.Errorf("%s: %w", url, err)
 	}
 	return answer, nil
 }

@@ -58,7 +58,7 @@ func TestGatewayStaples(t *testing.T) {
 	}{
 		{"good", "", func(w http.ResponseWriter) { w.Write(good) }, true, ""},
 		{"an error", "", func(w http.ResponseWriter) { w.WriteHeader(500); w.Write(good) }, false, "HTTP status 500"},
-		{"too large", "", func(w http.ResponseWriter) { w.Write(append(bytes.Clone(good), make([]byte, maxResponse)...)) }, false, "more than 65536 bytes"},
+		{"too large", "", func(w http.ResponseWriter) { w.Write(append(bytes.Clone(good), make([]byte, 64<<10)...)) }, false, "more than 65536 bytes"},
 		{"not wanted", `staple = "no"`, func(w http.ResponseWriter) { w.Write(good) }, false, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
