@@ -80,6 +80,7 @@ type animal struct {
 	lax      bool              // takes any word that begins with STARTTLS
 	cut      bool              // hangs up behind its go-ahead
 	drop     bool              // throws away what stands behind the upgrade
+	version  uint16            // of TLS, the only one, if not zero
 }
 
 func (a animal) serve(conn net.Conn) {
@@ -181,15 +182,17 @@ func (s *session) startTLS(conn net.Conn) bool {
 	}
 	rest, _ := s.in.Peek(s.in.Buffered())
 	rest = append([]byte(nil), rest...)
+	config := serverTLS()
+	config.MinVersion, config.MaxVersion = s.version, s.version
 	var secured *tls.Conn
 	if s.keep {
-		secured = tls.Server(conn, serverTLS())
+		secured = tls.Server(conn, config)
 		s.in = bufio.NewReader(&restConn{Conn: secured, rest: rest})
 	} else if s.drop {
-		secured = tls.Server(conn, serverTLS())
+		secured = tls.Server(conn, config)
 		s.in = bufio.NewReader(secured)
 	} else {
-		secured = tls.Server(&restConn{Conn: conn, rest: rest}, serverTLS())
+		secured = tls.Server(&restConn{Conn: conn, rest: rest}, config)
 		s.in = bufio.NewReader(secured)
 	}
 	s.wire, s.clear, s.mail = secured, false, s.mail && s.state

@@ -147,21 +147,32 @@ func early(v *visit) (edit, bool) {
 	text, err := first.Marshal()
 	later, errLater := second.Marshal()
 	return edit{glue: text, bare: func(conn net.Conn) error {
-		const patience = time.Second
-		again := time.AfterFunc(patience, func() { conn.Write(later) })
+		again := time.AfterFunc(v.lull(), func() { conn.Write(later) })
 		reply, err := hello.Read(conn)
 		refusal, refused := errors.AsType[hello.Alert](err)
 		switch waited := !again.Stop(); {
-		case !waited && refused:
+		case reply != nil && reply.Suite == agreed, refused && !waited:
 			return nil
-		case waited && (refusal == hello.HandshakeFailure || err == nil && reply.Suite != agreed):
+		case reply != nil, refusal == hello.HandshakeFailure:
 			return errThrownAway
-		case waited && err != nil:
-			return errSilent // perhaps it was not quick enough, and the second one was too much for it
+		case hungUp(err):
+			return errHungUp
+		case refused, errors.Is(err, net.ErrClosed): // for either of the two; or nothing came before time was out
+			return errSilent
 		}
 		return err
 	}}, err == nil && errLater == nil
 }
+
+// lull is how long the answer to an early ClientHello may take before another one is sent. The verdict does not
+// depend on it, only the time that a check takes does.
+func (v *visit) lull() time.Duration {
+	const times, least = 2, 50 * time.Millisecond
+	return max(least, times*(v.honest.times[tHandshake]-v.honest.times[tUpgrade]))
+}
+
+// errHungUp is a server that does not take a ClientHello that is early.
+var errHungUp = errors.New("the server ends the session")
 
 // errThrownAway is a server that has answered the second ClientHello in the place of the first.
 var errThrownAway = errors.New("the server has thrown it away, and waits for another")

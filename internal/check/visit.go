@@ -29,7 +29,7 @@ type visit struct {
 	alone    []byte        // the answer to a password without a name
 	other    [][]byte      // the chain for clients with the other kind of keys, if one was seen
 	ended    time.Time     // the last conversation
-	gap      time.Duration // grown when the server puts us off
+	gap      time.Duration // grown when the server puts us off, halved when it does not
 	*ledger
 }
 
@@ -75,6 +75,7 @@ func (e busyError) Error() string { return "the server puts us off: " + e.why }
 func (v *visit) talk(ctx context.Context, e edit) (*talk, error) {
 	t, err := v.once(ctx, e)
 	if _, busy := errors.AsType[busyError](err); !busy || v.config.Patience < 0 {
+		v.gap /= 2
 		return t, err
 	}
 	v.gap = max(v.gap, v.config.Patience)
