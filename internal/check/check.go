@@ -23,6 +23,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -151,7 +152,7 @@ func (c *Checker) endpoint(ctx context.Context, t Target, r *finding.Result) {
 	for _, address := range addresses {
 		r.Services = append(r.Services, *c.visit(ctx, t, address).service)
 	}
-	if c.config.Mail != nil && c.config.Depth == Full && net.ParseIP(t.Match) == nil {
+	if c.config.Mail != nil && c.config.Depth == Full && net.ParseIP(t.Match) == nil && strings.Contains(t.Match, ".") {
 		l := c.whole(t, r)
 		c.judgeCAA(ctx, l, t.Match)
 		l.settle("cert.caa")

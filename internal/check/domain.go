@@ -299,6 +299,8 @@ func (a *audit) judgePolicyHost(at *policy.Attempt, addr netip.Addr, v *visit) {
 // has a record (RFC 8659 §3).
 func (c *Checker) judgeCAA(ctx context.Context, l *ledger, host string) {
 	const id = "cert.caa"
+	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	defer cancel()
 	for name := host; name != ""; _, name, _ = strings.Cut(name, ".") {
 		answer, err := c.config.Mail.Resolver.Lookup(ctx, name, resolver.CAA)
 		switch {
