@@ -44,15 +44,14 @@ func (c *client) session(ctx context.Context) {
 	l := life{began: time.Now()}
 	rounds, err := c.converse(ctx, &l)
 	l.broke = time.Now()
-	c.w.tally.ended(c.r.dialect.Name, rounds)
-	if err == nil {
-		return
+	why := ""
+	if err != nil {
+		why = c.w.aims.at(c.g.key(c.r), l)
 	}
-	if why := c.w.aims.at(c.g.key(c.r), l); why != "" {
-		c.w.tally.aimed(c.r.dialect.Name, why)
-		return
+	c.w.tally.ended(c.r.dialect.Name, rounds, why, err != nil && why == "")
+	if err != nil && why == "" {
+		c.w.fail("%s, %s, begun %s before, %d rounds: %v", c.g.key(c.r), c.r.dialect.Name, l.broke.Sub(l.began).Round(time.Millisecond), rounds, err)
 	}
-	c.w.fail("%s, %s, begun %s before, %d rounds: %v", c.g.key(c.r), c.r.dialect.Name, l.broke.Sub(l.began).Round(time.Millisecond), rounds, err)
 }
 
 // converse opens a session, works in it, and leaves.
@@ -123,32 +122,31 @@ type tally struct {
 
 // A count is of the sessions of a dialect.
 type count struct {
-	sessions, rounds int
-	aimed            map[string]int // broken, by what was done
+	sessions, rounds, failed int
+	aimed                    map[string]int // broken, by what was done
 }
 
-func (t *tally) of(dialect string) *count {
+// ended counts a session: aimed is what was done that has broken it, if anything was, and failed says that
+// it broke and nothing was.
+func (t *tally) ended(dialect string, rounds int, aimed string, failed bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.dialects == nil {
 		t.dialects = make(map[string]*count)
 	}
-	if t.dialects[dialect] == nil {
-		t.dialects[dialect] = &count{aimed: make(map[string]int)}
+	c := t.dialects[dialect]
+	if c == nil {
+		c = &count{aimed: make(map[string]int)}
+		t.dialects[dialect] = c
 	}
-	return t.dialects[dialect]
-}
-
-func (t *tally) ended(dialect string, rounds int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	c := t.of(dialect)
 	c.sessions++
 	c.rounds += rounds
-}
-
-func (t *tally) aimed(dialect, why string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.of(dialect).aimed[why]++
+	if aimed != "" {
+		c.aimed[aimed]++
+	}
+	if failed {
+		c.failed++
+	}
 }
 
 // did counts something that was done.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -20,10 +21,6 @@ func (w *world) table(v *watch) {
 	fmt.Fprintf(w.out, "\nafter %s:\n\n", took.Round(time.Second))
 	w.tellDialects()
 	fmt.Fprintln(w.out)
-	for _, what := range slices.Sorted(maps.Keys(w.tally.done)) {
-		fmt.Fprintf(w.out, "%7d %s\n", w.tally.done[what], what)
-	}
-	fmt.Fprintln(w.out)
 	v.tellSamples()
 	fmt.Fprintln(w.out)
 	v.tellGrowth()
@@ -34,23 +31,35 @@ func (w *world) table(v *watch) {
 
 func (w *world) tellDialects() {
 	t := tabwriter.NewWriter(w.out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "dialect\tsessions\trounds of work\tended right\tbroken, aimed at\t")
-	var all, rounds, aimed int
-	why := make(map[string]int)
+	fmt.Fprintln(t, "dialect\tsessions\trounds of work\tended right\taimed at\tFAILED\t")
+	all := count{aimed: make(map[string]int)}
 	for _, name := range slices.Sorted(maps.Keys(w.tally.dialects)) {
-		c, hit := w.tally.dialects[name], 0
-		for reason, n := range c.aimed {
-			hit += n
-			why[reason] += n
+		c := w.tally.dialects[name]
+		c.tell(t, name)
+		all.sessions, all.rounds, all.failed = all.sessions+c.sessions, all.rounds+c.rounds, all.failed+c.failed
+		for why, n := range c.aimed {
+			all.aimed[why] += n
 		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t\n", name, c.sessions, c.rounds, c.sessions-hit, hit)
-		all, rounds, aimed = all+c.sessions, rounds+c.rounds, aimed+hit
 	}
-	fmt.Fprintf(t, "all\t%d\t%d\t%d\t%d\t\n", all, rounds, all-aimed, aimed)
+	all.tell(t, "all")
 	t.Flush()
-	fmt.Fprintln(w.out, "\n\"ended right\" counts those that FAILED, if there are any; they are told above. Aimed at:")
-	for _, reason := range slices.Sorted(maps.Keys(why)) {
-		fmt.Fprintf(w.out, "%7d %s\n", why[reason], reason)
+	fmt.Fprintln(w.out, "\naimed at:")
+	tellCounts(w.out, all.aimed)
+	fmt.Fprintln(w.out, "\nwhat was done:")
+	tellCounts(w.out, w.tally.done)
+}
+
+func (c *count) tell(t io.Writer, name string) {
+	hit := 0
+	for _, n := range c.aimed {
+		hit += n
+	}
+	fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%d\t\n", name, c.sessions, c.rounds, c.sessions-hit-c.failed, hit, c.failed)
+}
+
+func tellCounts(out io.Writer, counts map[string]int) {
+	for _, what := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(out, "%7d %s\n", counts[what], what)
 	}
 }
 
