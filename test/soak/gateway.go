@@ -126,12 +126,23 @@ func alive(pid int) bool {
 	return err == nil && !strings.HasPrefix(state, "Z")
 }
 
-// stop has it end by itself, and reports whether it did.
+// stop has it end by itself, and reports whether it did. The status of an instance that another has started
+// is not ours to know.
 func (g *gateway) stop(ctx context.Context) error {
 	g.order.Lock()
 	defer g.order.Unlock()
 	syscall.Kill(g.pid, syscall.SIGTERM)
-	return until(ctx, g.name+" has ended", func() bool { return !alive(g.pid) })
+	if err := until(ctx, g.name+" has ended", func() bool { return !alive(g.pid) }); err != nil {
+		return err
+	}
+	if g.pid != g.first.Process.Pid {
+		return nil
+	}
+	<-g.ended
+	if state := g.first.ProcessState; !state.Success() {
+		return fmt.Errorf("%s has ended with %s", g.name, state)
+	}
+	return nil
 }
 
 // kill ends all that is left of it.
