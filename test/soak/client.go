@@ -48,7 +48,7 @@ func (c *client) session(ctx context.Context) {
 	if err != nil {
 		why = c.w.aims.at(c.g.key(c.r), l)
 	}
-	c.w.tally.ended(c.r.dialect.Name, rounds, why, err != nil && why == "")
+	c.w.tally.ended(c.r.dialect.Name, l.broke.Sub(l.began), rounds, why, err != nil && why == "")
 	if err != nil && why == "" {
 		c.w.fail("%s, %s, begun %s before, %d rounds: %v", c.g.key(c.r), c.r.dialect.Name, l.broke.Sub(l.began).Round(time.Millisecond), rounds, err)
 	}
@@ -116,6 +116,7 @@ type tally struct {
 	mu       sync.Mutex
 	begun    time.Time
 	dialects map[string]*count
+	longest  time.Duration  // of the sessions
 	done     map[string]int // things that were done, by their name
 	failures []string
 }
@@ -128,9 +129,10 @@ type count struct {
 
 // ended counts a session: aimed is what was done that has broken it, if anything was, and failed says that
 // it broke and nothing was.
-func (t *tally) ended(dialect string, rounds int, aimed string, failed bool) {
+func (t *tally) ended(dialect string, took time.Duration, rounds int, aimed string, failed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.longest = max(t.longest, took)
 	if t.dialects == nil {
 		t.dialects = make(map[string]*count)
 	}

@@ -43,7 +43,7 @@ func (w *world) tellDialects() {
 	}
 	all.tell(t, "all")
 	t.Flush()
-	fmt.Fprintln(w.out, "\naimed at:")
+	fmt.Fprintf(w.out, "\nthe longest session: %s; aimed at:\n", w.tally.longest.Round(time.Second))
 	tellCounts(w.out, all.aimed)
 	fmt.Fprintln(w.out, "\nwhat was done:")
 	tellCounts(w.out, w.tally.done)
