@@ -97,6 +97,9 @@ func (l *Leg) Fill() error {
 	if n > 0 {
 		return nil
 	}
+	if l.w == 0 {
+		l.Rest() // who waits for the next message above the connection needs no buffer for it
+	}
 	if err == nil {
 		err = io.ErrNoProgress
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -140,6 +141,8 @@ func (s *service) run(ctx context.Context) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
+	ballast := tuneCollector()
+	defer runtime.KeepAlive(ballast)
 	if err := s.start(); err != nil {
 		return err
 	}

@@ -71,7 +71,10 @@ func (s *session) connect(asked dialect.Message) error {
 		}
 	}
 	s.mu.Unlock()
-	back, greeting, err := s.openAny()
+	var back *backLeg
+	var greeting *dialect.Message
+	var err error
+	aside(func() { back, greeting, err = s.openAny() })
 	s.mu.Lock()
 	if s.phase == inClear {
 		s.timer.Reset(left)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"time"
@@ -27,7 +28,7 @@ func (s *session) pumpClient() error {
 			err = s.splice(s.back.Conn, s.front, &s.in)
 		}
 		if more {
-			err = s.front.Fill()
+			err = await(s.front.Conn, s.front.Fill)
 			s.seen()
 		}
 		switch {
@@ -214,7 +215,9 @@ func (s *session) upgrade(m dialect.Message) error {
 	s.timer.Reset(left)
 	s.phase = upgrading
 	s.mu.Unlock()
-	conn, err := s.front.BeginServer(s.ctx, m, s.route.Front.TLS)
+	var conn *tls.Conn
+	var err error
+	aside(func() { conn, err = s.front.BeginServer(s.ctx, m, s.route.Front.TLS) })
 	s.mu.Lock()
 	if err != nil {
 		return err
@@ -294,7 +297,7 @@ func (s *session) pumpServer(b *backLeg) error {
 			err = s.splice(s.front.Conn, b.Leg, &s.out)
 		}
 		if more {
-			err = b.Fill()
+			err = await(b.Conn, b.Fill)
 			s.seen()
 		}
 		if err != nil {

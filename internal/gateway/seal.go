@@ -35,6 +35,9 @@ func (s *session) seal(m dialect.Message) (done bool, err error) {
 
 // local reports whether conn is a unix socket, on which peers trust each other as inside TLS.
 func local(conn net.Conn) bool {
+	if c := socketOf(conn); c != nil {
+		conn = c.Conn
+	}
 	_, ok := conn.(*net.UnixConn)
 	return ok
 }

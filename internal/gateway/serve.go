@@ -187,7 +187,7 @@ func (g *Gateway) dial(ctx context.Context, to *Back, client net.Conn) (net.Conn
 	if _, isTCP := conn.(*net.TCPConn); isTCP {
 		g.own.Add(conn)
 	}
-	return conn, nil
+	return newSocket(conn), nil
 }
 
 // hungUp forgets a connection made by dial.

@@ -71,6 +71,7 @@ const (
 var lastID atomic.Uint64
 
 func newSession(g *Gateway, conn net.Conn) *session {
+	conn = newSocket(conn)
 	s := &session{
 		Gateway: g,
 		id:      lastID.Add(1),
@@ -274,7 +275,9 @@ var errNoALPN = errors.New("the client began with TLS and without ALPN")
 
 // beginTLS shakes hands with a client that owes us no upgrade.
 func (s *session) beginTLS() error {
-	conn, err := s.front.BeginTLS(s.ctx, s.route.Front.TLS)
+	var conn *tls.Conn
+	var err error
+	aside(func() { conn, err = s.front.BeginTLS(s.ctx, s.route.Front.TLS) })
 	if err != nil {
 		return err
 	}

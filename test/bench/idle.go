@@ -28,7 +28,7 @@ const settle = 1500 * time.Millisecond
 // measureMemory opens sessions, each with a login, leaves them idle, and looks at the proxy's memory
 // before and then. Each has new processes: in old ones, memory of earlier loads would be used.
 func (b *bench) measureMemory(ctx context.Context) {
-	loads := []idleLoad{{imapPlace, b.most(), false}, {smtpPlace, b.most(), false}, {imapPlace, b.size.idle / 10, true}}
+	loads := []idleLoad{{imapPlace, b.most(), false}, {smtpPlace, b.most(), false}, {imapPlace, b.size.idle / 5, true}}
 	for round := range b.counted(ctx) {
 		for _, load := range loads {
 			for _, name := range turns(once(), round) {

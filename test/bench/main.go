@@ -6,7 +6,7 @@
 // postfix-mta-sts-resolver. All are measured in one run, in rounds that take turns, and the median of the
 // rounds is told, so that what else the machine does hits all alike.
 //
-//	go run ./test/bench [-quick] [-rounds N] [-idle N] [-only PART] [-self DIR]
+//	go run ./test/bench [-quick] [-rounds N] [-idle N] [-only PART] [-just PROXY] [-self DIR]
 //
 // The clients and the backend are part of this program, the same for all; everything stays on
 // loopback. It asserts nothing. A peer that is not on the machine is left out. What it starts it stops,
@@ -39,15 +39,19 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 0, "`N` rounds (default 5, with -quick 1)")
 	flag.IntVar(&o.idle, "idle", 0, "`N` idle sessions for memory (default 10000, with -quick 1000)")
 	flag.StringVar(&o.only, "only", "", "one of "+strings.Join(partNames(), ", "))
+	flag.StringVar(&o.just, "just", "", "one of "+strings.Join(proxyNames, ", ")+"; all others but that of -also are left out")
 	flag.StringVar(&o.self, "self", "", "run the gateway of this source in a child of this program, and put profiles of it into `DIR`")
 	flag.StringVar(&o.also, "also", "", "measure this `PROGRAM` too, another build of the gateway: before and after a change")
 	flag.Parse()
-	if flag.NArg() > 0 || o.only != "" && !slices.Contains(partNames(), o.only) {
+	if flag.NArg() > 0 || o.only != "" && !slices.Contains(partNames(), o.only) || o.just != "" && !slices.Contains(proxyNames, o.just) {
 		flag.Usage()
 		os.Exit(64)
 	}
 	if o.also != "" {
 		proxyNames = append(proxyNames, also)
+	}
+	if o.just != "" {
+		proxyNames = slices.DeleteFunc(proxyNames, func(name string) bool { return name != o.just && name != also })
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -62,7 +66,8 @@ type options struct {
 	quick      bool
 	rounds     int
 	idle       int
-	only, self string
+	only, just string
+	self       string
 	also       string
 }
 

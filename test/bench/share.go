@@ -22,6 +22,9 @@ func (b *bench) measureShare(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if !slices.Contains(proxyNames, name) {
+			continue
+		}
 		dir := filepath.Join(b.pki.Dir, "share-"+strings.ReplaceAll(name, " ", "-"))
 		b.check(b.profile(ctx, name, dir))
 		shares, err := sharesOf(ctx, dir)
