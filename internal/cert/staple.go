@@ -56,6 +56,9 @@ func (s *Stapler) now() time.Time {
 
 // put returns the certificate with its staple, or as it is if there is none that is good.
 func (s *Stapler) put(cert *tls.Certificate) *tls.Certificate {
+	if len(cert.Leaf.OCSPServer) == 0 { // most: each handshake comes here
+		return cert
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	have := s.staples[sha256.Sum256(cert.Leaf.Raw)]
