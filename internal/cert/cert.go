@@ -45,7 +45,8 @@ type Store struct {
 type loaded struct {
 	Pair
 	cert  *tls.Certificate
-	stamp string // of both files, to see that they changed
+	stamp string // of both files when they were read, to see that they changed
+	told  string // what was wrong with them when that was told last
 }
 
 // checkEvery is how often files are looked at, at most. It is done when a client comes.
@@ -131,12 +132,16 @@ func (s *Store) reload(all bool) error {
 		if !all && stamp == l.stamp {
 			continue
 		}
-		err := l.read()
+		err := l.read() // again and again while it fails: what was wrong may be ours, and pass
+		failed = errors.Join(failed, err)
+		wrong := ""
 		if err != nil {
-			l.stamp = stamp // told once, until it changes again
-			failed = errors.Join(failed, err)
+			wrong = stamp + err.Error()
 		}
-		s.tell(l, err)
+		if all || wrong == "" || wrong != l.told {
+			s.tell(l, err)
+		}
+		l.told = wrong
 	}
 	return failed
 }

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"os"
@@ -16,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"starttls/internal/cert"
 )
 
 // A pem pair is a certificate and its key, as they stand in files.
@@ -102,4 +105,45 @@ func TestACertificateHalfWritten(t *testing.T) {
 	all.undisturbed(t)
 	all.end(t)
 	p.clean(before)
+}
+
+// TestACertificateThatCannotBeReadNow, for want of a descriptor, is read when there is one, though nobody
+// has touched it since.
+func TestACertificateThatCannotBeReadNow(t *testing.T) {
+	if os.Getenv(descriptors) == "" {
+		if _, err := again(t, descriptors+"=64", nil); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	dir := folder(t)
+	files := cert.Pair{Cert: dir + "/a.pem", Key: dir + "/a.key"}
+	put := func(p pemPair) {
+		write(t, files.Cert, p.cert)
+		write(t, files.Key, p.key)
+	}
+	put(newPair(t, "localhost"))
+	s, err := cert.Load(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := s.Leaves()[0]
+	put(newPair(t, "localhost", "next"))
+	var taken []*os.File
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			break
+		}
+		taken = append(taken, f)
+	}
+	if err := s.Reload(false); !errors.Is(err, syscall.EMFILE) || !s.Leaves()[0].Equal(old) {
+		t.Errorf("without a descriptor: %v", err)
+	}
+	for _, f := range taken {
+		f.Close()
+	}
+	if err := s.Reload(false); err != nil || s.Leaves()[0].Equal(old) {
+		t.Errorf("with descriptors: %v, and it is the old one: %t", err, s.Leaves()[0].Equal(old))
+	}
 }

@@ -11,7 +11,8 @@ import (
 )
 
 // TestSixtyFourDescriptors and more clients than that: sessions go on, nothing spins, the log says so and
-// is not filled, a reload that cannot read its file changes nothing, and when clients have left all is as
+// is not filled, a reload that cannot read its file changes nothing, nor does a new
+// instance that cannot be started, and when clients have left all is as
 // before.
 func TestSixtyFourDescriptors(t *testing.T) {
 	t.Parallel()
@@ -32,6 +33,8 @@ func TestSixtyFourDescriptors(t *testing.T) {
 	p.logged("level=ERROR", "accept failed", "too many open files")
 	p.signal(syscall.SIGHUP)
 	p.logged("level=ERROR", "the one before stays in force", "too many open files")
+	p.signal(syscall.SIGUSR2)
+	p.logged("level=ERROR", "no new instance, this one goes on", "too many open files")
 	for range 20 {
 		all.undisturbed(t)
 	}

@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -53,6 +54,18 @@ type program struct {
 	dir  string
 	cmd  *exec.Cmd
 	gone chan struct{} // closed when it has ended
+}
+
+// again runs a test in a process of its own, with more in its environment, and reports whether it ran.
+func again(t *testing.T, env string, attr *syscall.SysProcAttr) (ran bool, err error) {
+	t.Helper()
+	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.count=1")
+	cmd.Env, cmd.SysProcAttr = append(os.Environ(), env), attr
+	out, err := cmd.CombinedOutput()
+	if _, ran = errors.AsType[*exec.ExitError](err); ran {
+		err = fmt.Errorf("%w\n%s", err, out)
+	}
+	return ran || err == nil, err
 }
 
 // folder is a short one: paths of sockets are short.
@@ -119,7 +132,7 @@ func startGateway(t *testing.T, dir, routes string, edits ...func(*program)) *pr
 // configure writes the file. DIR in it is the program's folder.
 func (p *program) configure(routes string) {
 	p.t.Helper()
-	const all = "state = \"DIR/state\"\n[metrics]\nlisten = \"127.0.0.1:0\"\n"
+	const all = "state = \"DIR/state\"\nmetrics.listen = \"127.0.0.1:0\"\n"
 	text := strings.ReplaceAll(all+routes, "DIR", p.dir)
 	if err := os.WriteFile(filepath.Join(p.dir, "f.toml"), []byte(text), 0o600); err != nil {
 		p.t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -86,6 +87,33 @@ func TestASlowReaderBeforeTLS(t *testing.T) {
 	all.undisturbed(t)
 	all.end(t)
 	p.clean(before)
+}
+
+// TestASlowReaderDoesNotKeepTheProgram: it ends within the grace, whoever still waits.
+func TestASlowReaderDoesNotKeepTheProgram(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	newBackend(t, dir+"/back")
+	p := startGateway(t, dir, `grace = "1s"`+"\n"+route("slow", "back"))
+	for i := range 6 {
+		conn, err := dial("unix", p.path("slow"), []string{"flood", "deaf"}[i%2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if i%2 == 1 {
+			push(conn, time.Second)
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	select {
+	case <-p.gone:
+	case <-time.After(patience):
+		t.Fatal("it does not end")
+	}
+	if code := p.cmd.ProcessState.ExitCode(); code != 0 || p.lines("sessions were broken off", "sessions=6") != 1 {
+		t.Errorf("it ends with %d", code)
+	}
 }
 
 // much is more than what any path between two peers holds.
