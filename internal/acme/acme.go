@@ -89,7 +89,7 @@ func (m *Manager) now() time.Time {
 	return m.Now()
 }
 
-// Ensure gets the certificate if there is none, it is for other names, or the time to renew it has come.
+// Ensure gets the certificate if there is none, it lacks a name, or the time to renew it has come.
 // next is when to ask again; changed says that the file is new.
 func (m *Manager) Ensure(ctx context.Context, w Wanted) (changed bool, next time.Time, err error) {
 	have, err := m.load(w)

@@ -251,6 +251,23 @@ func TestSlowRequest(t *testing.T) {
 	})
 }
 
+// Who asks and does not hear the answer is waited for so long, and no longer.
+func TestSlowReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, there := net.Pipe()
+		ended := make(chan time.Time, 1)
+		go func() {
+			(&Server{Answerer: echo{}}).serve(t.Context(), here)
+			ended <- time.Now()
+		}()
+		begun := time.Now()
+		io.WriteString(there, "3:a b,")
+		if took := (<-ended).Sub(begun); took != requestTime {
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
 func FuzzRequests(f *testing.F) {
 	f.Add([]byte("19:postfix example.com,3:a b,"), false)
 	f.Add([]byte("get a%20b\nget c\n"), true)

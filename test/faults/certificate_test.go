@@ -110,6 +110,7 @@ func TestACertificateHalfWritten(t *testing.T) {
 // TestACertificateThatCannotBeReadNow, for want of a descriptor, is read when there is one, though nobody
 // has touched it since.
 func TestACertificateThatCannotBeReadNow(t *testing.T) {
+	t.Parallel()
 	if os.Getenv(descriptors) == "" {
 		if _, err := again(t, descriptors+"=64", nil); err != nil {
 			t.Error(err)

@@ -72,6 +72,7 @@ var jumps = []struct {
 // whose certificate is not good by that clock gets nobody, in the clear least of all, until the clock is
 // right again.
 func TestTheClockJumps(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	var c clock
 	pair := newPair(t, "localhost")

@@ -20,6 +20,7 @@ const smallDisk = "STARTTLS_FAULTS_DISK"
 // folder.
 func onASmallDisk(t *testing.T, rest func(t *testing.T, dir string)) {
 	t.Helper()
+	t.Parallel()
 	if dir := os.Getenv(smallDisk); dir != "" {
 		if err := syscall.Mount("none", dir, "tmpfs", 0, "size=2m"); err != nil {
 			t.Fatal(err)
@@ -94,6 +95,14 @@ func TestAFullDisk(t *testing.T) {
 		p.signal(syscall.SIGHUP)
 		p.logged("configuration reloaded", "routes=1")
 		p.clean(before)
+	})
+}
+
+// TestAFullDiskUnderAStore is a store that is gone.
+func TestAFullDiskUnderAStore(t *testing.T) {
+	onASmallDisk(t, func(t *testing.T, dir string) {
+		var free func()
+		storeGone(t, folder(t), "sqlite:"+dir+"/kept.db", func() { free = fill(t, dir) }, func() { free() })
 	})
 }
 
