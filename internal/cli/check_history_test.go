@@ -21,6 +21,7 @@ import (
 type fickle struct {
 	leaf  atomic.Pointer[danetest.Cert]
 	clear atomic.Bool
+	busy  atomic.Bool // puts everybody off
 }
 
 func (f *fickle) start(t *testing.T) string {
@@ -44,6 +45,10 @@ func (f *fickle) start(t *testing.T) string {
 
 func (f *fickle) serve(conn net.Conn) {
 	defer func() { conn.Close() }()
+	if f.busy.Load() {
+		fmt.Fprint(conn, "421 later\r\n")
+		return
+	}
 	offers := !f.clear.Load()
 	fmt.Fprint(conn, "220 mx.example.org ESMTP\r\n")
 	for in := bufio.NewScanner(conn); in.Scan(); {
@@ -88,7 +93,7 @@ func TestCheckSaysWhatHasChanged(t *testing.T) {
 	}
 	check := func(args ...string) (string, int) {
 		var out, err bytes.Buffer
-		args = append([]string{"check", "--quick", "--timeout", "30s", "--ca", roots, "--store", "sqlite:" + filepath.Join(dir, "checks.db")}, args...)
+		args = append([]string{"check", "--quick", "--timeout", "30s", "--patience=-1s", "--ca", roots, "--store", "sqlite:" + filepath.Join(dir, "checks.db")}, args...)
 		status := Main(args, strings.NewReader(""), &out, &err)
 		return out.String(), status
 	}
@@ -102,6 +107,10 @@ func TestCheckSaysWhatHasChanged(t *testing.T) {
 	}{
 		{"first", nil, []string{target}, 0, []string{"tested"}, "since"},
 		{"again", nil, []string{target}, 0, []string{"nothing has changed since 20"}, "changed   "},
+		{"put off", func() { server.busy.Store(true) }, []string{target}, 2, []string{"not-testable", "nothing has changed since"}, "changed   "},
+		{"and as before", func() { server.busy.Store(false) }, []string{target}, 0, []string{"nothing has changed since"}, "changed   "},
+		{"never reached", nil, []string{"smtp://127.0.0.1:1"}, 2, nil, "since"},
+		{"never reached, again", nil, []string{"smtp://127.0.0.1:1"}, 2, nil, "since"},
 		{"from another place", nil, []string{target, "--here", "home"}, 0, nil, "since"},
 		{"another key", func() { server.leaf.Store(issue()) }, []string{target}, 0, []string{"  changed       certificate: ", "; 1 change since"}, "strip."},
 		{"stripped", func() { server.clear.Store(true) }, []string{target}, 1, []string{"  changed       tls: not offered; on 20", "BAD   strip.capability-removed", "(possible)", "it offered TLS on 20"}, "nothing has changed"},

@@ -72,13 +72,13 @@ Cisco ASA: policy-map: no inspect esmtp, or parameters: no mask-banner and allow
 	{
 		ID: "strip.capability-removed", Stake: High, Evidence: Likely,
 		Title:   "TLS is offered here as elsewhere",
-		Means:   "From another place, or before, the same server offered TLS, and here and now it does not. Seen at the same time from two places it is likely that somebody near this place takes the offer away.",
+		Means:   "From another place, or before, the same server offered TLS, and here and now it does not. Seen at the same time from two places it is likely that somebody near this place takes the offer away; in a history it is possible.",
 		Clauses: clauses("RFC 3207 §6"),
 	},
 	{
 		ID: "strip.tls-intercepted", Stake: High, Evidence: Likely,
 		Title:   "the certificate is the same from everywhere",
-		Means:   "From another place the same address shows another public key and another issuer. A virus scanner, a company's proxy or an attacker ends TLS between.",
+		Means:   "From another place, or before, the same address shows another public key and another issuer. A virus scanner, a company's proxy or an attacker ends TLS between.",
 		Clauses: clauses("RFC 3207 §6"),
 	},
 	{
