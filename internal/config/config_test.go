@@ -1,6 +1,9 @@
 package config
 
 import (
+	"os"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -139,6 +142,38 @@ func TestBackendIsOneOrSeveral(t *testing.T) {
 			t.Errorf("%s: %q", value, got)
 		}
 	}
+}
+
+// TestTheManualHasEachKey: what stands in docs/config.md is a file that can be read, and no key is missing.
+func TestTheManualHasEachKey(t *testing.T) {
+	page, err := os.ReadFile("../../docs/config.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for line := range strings.Lines(string(page)) {
+		if code, ok := strings.CutPrefix(line, "    "); ok {
+			text.WriteString(code)
+		}
+	}
+	if _, err := Read("config.md", []byte(text.String())); err != nil {
+		t.Fatal(err)
+	}
+	var look func(table reflect.Type)
+	look = func(table reflect.Type) {
+		if table.Kind() == reflect.Slice {
+			table = table.Elem()
+		}
+		for i := 0; table.Kind() == reflect.Struct && i < table.NumField(); i++ {
+			field := table.Field(i)
+			key := regexp.QuoteMeta(field.Tag.Get("toml"))
+			if key != "" && !regexp.MustCompile(`(?m)(^|\{ |, )`+key+` = |^\[.*\b`+key+`\]`).MatchString(text.String()) {
+				t.Errorf("%s is not in the manual", key)
+			}
+			look(field.Type)
+		}
+	}
+	look(reflect.TypeFor[File]())
 }
 
 func FuzzRead(f *testing.F) {
