@@ -228,24 +228,32 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// timed serves one connection until the server ends it, and returns how long that took. It is for a bubble.
+func timed(t *testing.T, client func(net.Conn)) time.Duration {
+	here, there := net.Pipe()
+	ended := make(chan time.Time, 1)
+	go func() {
+		(&Server{Answerer: echo{}}).serve(t.Context(), here)
+		ended <- time.Now()
+	}()
+	begun := time.Now()
+	client(there)
+	return (<-ended).Sub(begun)
+}
+
 // A request that does not arrive in time ends the connection, however often another byte of it comes.
 func TestSlowRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		here, there := net.Pipe()
-		ended := make(chan time.Time, 1)
-		go func() {
-			(&Server{Answerer: echo{}}).serve(t.Context(), here)
-			ended <- time.Now()
-		}()
-		begun := time.Now()
-		io.WriteString(there, "9000:")
-		for range 10 {
-			time.Sleep(requestTime / 8)
-			if _, err := io.WriteString(there, "a"); err != nil {
-				break
+		took := timed(t, func(there net.Conn) {
+			io.WriteString(there, "9000:")
+			for range 10 {
+				time.Sleep(requestTime / 8)
+				if _, err := io.WriteString(there, "a"); err != nil {
+					break
+				}
 			}
-		}
-		if took := (<-ended).Sub(begun); took != requestTime {
+		})
+		if took != requestTime {
 			t.Errorf("took %v", took)
 		}
 	})
@@ -254,15 +262,7 @@ func TestSlowRequest(t *testing.T) {
 // Who asks and does not hear the answer is waited for so long, and no longer.
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		here, there := net.Pipe()
-		ended := make(chan time.Time, 1)
-		go func() {
-			(&Server{Answerer: echo{}}).serve(t.Context(), here)
-			ended <- time.Now()
-		}()
-		begun := time.Now()
-		io.WriteString(there, "3:a b,")
-		if took := (<-ended).Sub(begun); took != requestTime {
+		if took := timed(t, func(there net.Conn) { io.WriteString(there, "3:a b,") }); took != requestTime {
 			t.Errorf("took %v", took)
 		}
 	})
