@@ -147,6 +147,9 @@ func TestAGatewayToWhomTheCALies(t *testing.T) {
 		t.Errorf("clients are shown\n%s", got)
 	}
 	before := p.rests() // with what the CA is asked by
+	more := beginOthers(t, 3, p.path("a"))
+	more.undisturbed(t)
+	more.end(t)
+	p.clean(before)
 	all.end(t)
-	p.clean(held{before.goroutines - 2*len(all), before.descriptors - 2*len(all)})
 }

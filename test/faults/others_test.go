@@ -246,6 +246,11 @@ func (s *session) end() error {
 // others are sessions of others.
 type others []*session
 
+// with is what is held when there are these sessions besides: each has two connections and two goroutines.
+func (h held) with(all others) held {
+	return held{h.goroutines + 2*len(all), h.descriptors + 2*len(all)}
+}
+
 // beginOthers begins n of them at a listener.
 func beginOthers(t *testing.T, n int, addr string) (all others) {
 	t.Helper()

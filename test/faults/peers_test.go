@@ -16,8 +16,8 @@ import (
 func TestABackendIsKilled(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
-	hit, well := newBackend(t, dir+"/back-1"), newBackend(t, dir+"/back-2")
-	_ = well
+	hit := newBackend(t, dir+"/back-1")
+	newBackend(t, dir+"/back-2")
 	p := startGateway(t, dir, route("alone", "back-1")+route("well", "back-2")+
 		"[[route]]\nname = \"several\"\nlisten = \"smtp+unix:DIR/several?tls=encrypt\"\n"+
 		"backend = [\"smtp+unix:DIR/back-1\", \"smtp+unix:DIR/back-2\"]\nhealth = { interval = \"50ms\" }\n")

@@ -28,7 +28,7 @@ func TestAReloadWithAMistake(t *testing.T) {
 		more.end(t)
 		all.undisturbed(t)
 	}
-	p.clean(held{before.goroutines + 2*len(all)*2, before.descriptors + 2*len(all)})
+	p.clean(before.with(all))
 
 	p.configure(route("a", "back") + route("b", "back"))
 	p.signal(syscall.SIGHUP)
