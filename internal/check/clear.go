@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"errors"
 	"regexp"
 	"strings"
@@ -11,9 +12,9 @@ import (
 
 // clearRows are the conversations about the clear phase.
 var clearRows = []row{
-	{ids: []string{"clear.command-injection", "clear.bytes-after-ready"}, edit: injects(edit{}, dialect.Ask, dialect.Hello), judge: judgeInjection},
-	{ids: []string{"clear.command-injection", "clear.bytes-after-ready"}, edit: injects(edit{apart: true}, dialect.Ask, dialect.Hello), judge: judgeInjection},
-	{ids: []string{"clear.command-injection", "clear.bytes-after-ready"}, edit: injects(edit{rush: true}, dialect.Ask, dialect.Hello), judge: judgeInjection},
+	{ids: []string{"clear.command-injection", "clear.bytes-after-ready"}, edit: injects(edit{}), judge: judgeInjection},
+	{ids: []string{"clear.command-injection", "clear.bytes-after-ready"}, edit: injects(edit{apart: true}), judge: judgeInjection},
+	{ids: []string{"clear.command-injection", "clear.bytes-after-ready"}, edit: injects(edit{rush: true}), judge: judgeInjection},
 	{ids: []string{"clear.command-injection", "clear.bytes-after-ready"}, edit: fragment, judge: judgeInjection},
 	{ids: []string{"clear.login-before-tls", "clear.state-kept"}, edit: workFirst, judge: judgeWork},
 	{ids: []string{"clear.early-hello"}, edit: early, judge: judgeEarly},
@@ -84,10 +85,17 @@ func (v *visit) open() bool {
 
 // variants say the upgrade wrongly.
 func variants(v *visit) (edit, bool) {
+	name := []byte(" " + v.calls()) // which stands behind the upgrade in some protocols, and may be any
 	return edit{mangle: []func([]byte) []byte{
-		func(upgrade []byte) []byte { return append(trimmed(upgrade), "X\r\n"...) },
+		func(upgrade []byte) []byte {
+			words, named := bytes.CutSuffix(trimmed(upgrade), name)
+			if words = append(words, 'X'); named {
+				words = append(words, name...)
+			}
+			return append(words, "\r\n"...)
+		},
 		func(upgrade []byte) []byte { return append(trimmed(upgrade), " junk\r\n"...) },
-	}}, v.honest.stage >= secured && textual(v.endpoint.Dialect)
+	}}, v.honest.stage >= secured && textual(v.endpoint.Dialect) && bytes.Count(words(v.endpoint.Dialect, dialect.Upgrade, v.calls()), []byte("\n")) == 1
 }
 
 func trimmed(line []byte) []byte { return []byte(strings.TrimRight(string(line), "\r\n")) }

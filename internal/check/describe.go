@@ -1,9 +1,11 @@
 package check
 
 import (
+	"bytes"
 	"crypto/tls"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 
 	"starttls/dialect"
@@ -22,7 +24,7 @@ func (v *visit) describe(t *talk) {
 	if t.state == nil {
 		return
 	}
-	if caps := insideCaps(t); caps != nil {
+	if caps := insideCaps(v.endpoint.Dialect, t); caps != nil {
 		var greeting dialect.Message
 		if len(t.first) > 0 {
 			greeting = t.first[0]
@@ -51,16 +53,27 @@ func wordsOf(greeting, caps *dialect.Message) *finding.Words {
 // code is what stands before each line of many lists.
 var code = regexp.MustCompile(`^\d{3}[ -]`)
 
-// capabilities cuts a list: its lines, or its words if it is one line. A list that is no text has none.
+// feature is an element of XML with a namespace of its own, which is what XMPP lists.
+var feature = regexp.MustCompile(`<([\w-]+)[^>]* xmlns=['"]([^'"]+)['"]`)
+
+// capabilities cuts a list: its lines, or its words if it is one line, or its elements. A list that is no text
+// has none.
 func capabilities(raw []byte) (all []string) {
 	for _, b := range raw {
 		if b >= 0x7f || b < ' ' && b != '\r' && b != '\n' && b != '\t' {
 			return nil
 		}
 	}
+	if bytes.HasPrefix(raw, []byte("<")) {
+		for _, m := range feature.FindAllSubmatch(raw, -1) {
+			all = append(all, string(m[1])+" "+string(m[2]))
+		}
+		slices.Sort(all) // they are in no order
+		return all
+	}
 	lines := strings.Split(strings.TrimRight(string(raw), "\r\n"), "\n")
 	if len(lines) == 1 {
-		lines = strings.Fields(lines[0])
+		lines = strings.Fields(code.ReplaceAllString(lines[0], ""))
 	}
 	for _, line := range lines {
 		line = strings.TrimSpace(code.ReplaceAllString(strings.TrimSpace(line), ""))

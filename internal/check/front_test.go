@@ -2,11 +2,11 @@ package check
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
-	"testing"
 
 	"starttls"
 	"starttls/dialect"
@@ -14,54 +14,49 @@ import (
 	"starttls/internal/tryout"
 )
 
-// fronted are dialects whose try-out server is put behind a front that keeps its buffer over the upgrade.
-var fronted = []*dialect.Dialect{
-	&dialect.SMTP, &dialect.LMTP, &dialect.IMAP, &dialect.POP3, &dialect.NNTP, &dialect.FTP, &dialect.LDAP, &dialect.Postgres, &dialect.NUT,
+// A front offers TLS before a try-out server, which has none: the session goes on behind it over the upgrade,
+// so that it is known what was said before. What speaks inside knows nothing of package dialect.
+type front struct {
+	*dialect.Dialect
+	keep  bool // hands the server what stood behind the upgrade: CVE-2011-0411
+	fresh bool // the session behind it begins anew with TLS
 }
 
-// front offers TLS before a server that has none. If keep, it hands the server what stood behind the
-// upgrade, and so does what CVE-2011-0411 is about.
-// If fresh, the session behind it begins anew with TLS.
-func front(t *testing.T, d *dialect.Dialect, keep, fresh bool) func(net.Conn) {
-	server, ok := tryout.New(d.Name)
-	if !ok {
-		t.Fatal(d.Name)
+func (f front) serve(conn net.Conn) {
+	server, _ := tryout.New(f.Name)
+	back, err := server.Dial(context.Background())
+	if err != nil {
+		return
 	}
-	return func(conn net.Conn) {
-		back, err := server.Dial(t.Context())
+	defer back.Close()
+	in := starttls.NewLeg(conn, f.Dialect, dialect.Server, false)
+	out := starttls.NewLeg(back, f.Dialect, dialect.Client, false)
+	if f.Script.ServerFirst() && !pass(out, in) {
+		return
+	}
+	for {
+		m, err := in.Hear()
 		if err != nil {
 			return
 		}
-		defer back.Close()
-		in := starttls.NewLeg(conn, d, dialect.Server, false)
-		out := starttls.NewLeg(back, d, dialect.Client, false)
-		if d.Script.ServerFirst() && !pass(out, in) {
-			return
-		}
-		for {
-			m, err := in.Hear()
-			if err != nil {
-				return
-			}
-			if m.Kind == dialect.Upgrade && (m.Why == dialect.Unknown || m.Why == dialect.NotNow) {
-				in.Say(m.Reply(dialect.Ready, dialect.Unknown))
-				if fresh {
-					back.Close()
-					if back, err = server.Dial(t.Context()); err != nil {
-						return
-					}
-					defer back.Close()
-					if d.Script.ServerFirst() {
-						bufio.NewReader(back).ReadString('\n')
-					}
-				}
-				through(conn, back, in.Rest(), keep)
-				return
-			}
+		if m.Kind != dialect.Upgrade || m.Why != dialect.Unknown && m.Why != dialect.NotNow {
 			if out.Say(m) != nil || !pass(out, in) {
 				return
 			}
+			continue
 		}
+		in.Say(m.Reply(dialect.Ready, dialect.Unknown))
+		if f.fresh {
+			if back, err = server.Dial(context.Background()); err != nil {
+				return
+			}
+			defer back.Close()
+			if f.Script.ServerFirst() {
+				bufio.NewReader(back).ReadString('\n')
+			}
+		}
+		f.through(conn, back, in.Rest())
+		return
 	}
 }
 
@@ -78,16 +73,16 @@ func pass(out, in *starttls.Leg) bool {
 	}
 }
 
-func through(conn, back net.Conn, rest []byte, keep bool) {
+func (f front) through(conn, back net.Conn, rest []byte) {
 	wire := conn
-	if !keep {
+	if !f.keep {
 		wire = &restConn{Conn: conn, rest: rest}
 	}
 	secured := tls.Server(wire, serverTLS())
 	if secured.Handshake() != nil {
 		return
 	}
-	if keep {
+	if f.keep {
 		back.Write(rest)
 	}
 	go func() {
@@ -98,21 +93,19 @@ func through(conn, back net.Conn, rest []byte, keep bool) {
 	secured.CloseWrite()
 }
 
-// fronts put TLS before try-out servers.
+// fronts keep what was said in the clear, or do not.
 func fronts() (all []specimen) {
-	for _, d := range fronted {
-		for keep, want := range map[bool]finding.Verdict{true: finding.Insufficient, false: finding.Good} {
-			all = append(all, specimen{fmt.Sprintf("CI/%s/%v", d.Name, keep), sightings{"clear.command-injection": want}, func(t *testing.T) look {
-				return lookingAt(d.Schemes[0].Name+"://"+served(t, front(t, d, keep, false)), clearOnly)
-			}})
-		}
+	for _, d := range []*dialect.Dialect{
+		&dialect.SMTP, &dialect.LMTP, &dialect.IMAP, &dialect.POP3, &dialect.NNTP, &dialect.FTP, &dialect.LDAP, &dialect.Postgres, &dialect.NUT,
+	} {
+		finds := sightings{"clear.command-injection": finding.Insufficient}
+		all = append(all, serving("kept/"+d.Name, urlOf(d), finds, front{d, true, false}.serve, clearOnly))
 	}
-	// Logins in two steps, behind a front that keeps the session and behind one that begins another.
-	for _, d := range []*dialect.Dialect{&dialect.POP3, &dialect.NNTP, &dialect.FTP} {
+	// Transactions, and logins in two steps.
+	for _, d := range []*dialect.Dialect{&dialect.SMTP, &dialect.LMTP, &dialect.POP3, &dialect.NNTP, &dialect.FTP} {
 		for fresh, want := range map[bool]finding.Verdict{false: finding.Insufficient, true: finding.Good} {
-			all = append(all, specimen{fmt.Sprintf("clear.state-kept/%s/%v", d.Name, fresh), sightings{"clear.state-kept": want}, func(t *testing.T) look {
-				return lookingAt(d.Schemes[0].Name+"://"+served(t, front(t, d, false, fresh)), func(c *Config) { c.Budget = 12 })
-			}})
+			name := fmt.Sprintf("clear.state-kept/%s/%v", d.Name, fresh)
+			all = append(all, serving(name, urlOf(d), sightings{"clear.state-kept": want}, front{d, false, fresh}.serve, func(c *Config) { c.Budget = 12 }))
 		}
 	}
 	return all

@@ -96,7 +96,7 @@ func judgeOffer(v *visit, t *talk) {
 		v.say("clear.offer-unlisted", finding.Good, "%s", offerWords(silent))
 	case works:
 		v.say("clear.offer", finding.Insufficient, "it is not in the list")
-		v.say("clear.offer-unlisted", finding.Insufficient, "the upgrade works and is not in the list %s", finding.Quote(t.heard.Caps.Raw))
+		v.say("clear.offer-unlisted", finding.Insufficient, "the upgrade works and is not in the list %s", finding.Quote(listOf(t)))
 		v.say("clear.upgrade-works", finding.Good, "%s", tls.VersionName(t.state.Version))
 	case t.stage == dialled:
 		v.say("clear.offer", finding.Insufficient, "%s", cause(t))
@@ -113,7 +113,15 @@ func lists(d *dialect.Dialect, t *talk) bool {
 	has := func(k dialect.Kind) bool {
 		return slices.ContainsFunc(d.Script.Clear, func(l dialect.Line) bool { return l.Kind == k })
 	}
-	return t.heard.Caps.Kind == dialect.Caps || has(dialect.Greeting) && !has(dialect.Caps)
+	return t.heard.Caps.Kind == dialect.Caps || t.heard.Greeting.Offer != dialect.Unsaid || has(dialect.Greeting) && !has(dialect.Caps)
+}
+
+// listOf returns what a server says that it can do, in the clear.
+func listOf(t *talk) []byte {
+	if t.heard.Caps.Kind == dialect.Caps {
+		return t.heard.Caps.Raw
+	}
+	return t.heard.Greeting.Raw
 }
 
 func offerWords(silent bool) string {
@@ -153,7 +161,7 @@ func judgeInside(v *visit, t *talk) {
 	if t.stage < secured {
 		return
 	}
-	caps := insideCaps(t)
+	caps := insideCaps(v.endpoint.Dialect, t)
 	switch {
 	case caps == nil:
 		v.say("clear.offer-inside", finding.NotApplicable, "the server lists nothing inside TLS")
@@ -170,12 +178,14 @@ func judgeInside(v *visit, t *talk) {
 	}
 }
 
-// insideCaps returns the last list of capabilities that was said inside TLS, nil if there is none.
-func insideCaps(t *talk) *dialect.Message {
+// insideCaps returns the last list of capabilities that was said inside TLS, nil if there is none. Where the
+// script has a greeting there and no list, the greeting is the list.
+func insideCaps(d *dialect.Dialect, t *talk) *dialect.Message {
+	greets := slices.Equal(d.Script.Inside, []dialect.Line{{Says: dialect.Server, Kind: dialect.Greeting}})
 	var caps *dialect.Message
 	for _, answer := range append([][]dialect.Message{t.first}, t.inside...) {
-		for i := range answer {
-			if answer[i].Kind == dialect.Caps {
+		for i, m := range answer {
+			if m.Kind == dialect.Caps || greets && m.Kind == dialect.Greeting {
 				caps = &answer[i]
 			}
 		}
@@ -187,6 +197,8 @@ func judgeSecond(v *visit, answer []dialect.Message, err error) {
 	switch {
 	case len(answer) == 0 && errors.Is(err, errSilent):
 		v.say("clear.second-upgrade", finding.NotTestable, "%v", err)
+	case len(answer) == 0 && err == nil:
+		v.say("clear.second-upgrade", finding.NotApplicable, "inside TLS the protocol has no answer to it")
 	case len(answer) == 0:
 		v.say("clear.second-upgrade", finding.Good, "%v", err)
 	case answer[len(answer)-1].Kind == dialect.Ready:
@@ -197,7 +209,7 @@ func judgeSecond(v *visit, answer []dialect.Message, err error) {
 }
 
 // aboutTLS are capabilities that TLS is expected to change.
-var aboutTLS = regexp.MustCompile(`(?i)^"?(STARTTLS|STLS|AUTH\b|SASL|USER|LOGINDISABLED|REQUIRETLS|AUTHINFO|TLS|PBSZ|PROT|CCC|XCLIENT|XFORWARD)`)
+var aboutTLS = regexp.MustCompile(`(?i)^"?(STARTTLS|STLS|AUTH\b|SASL|MECHANISMS|USER|LOGINDISABLED|REQUIRETLS|AUTHINFO|TLS|PBSZ|PROT|CCC|XCLIENT|XFORWARD)`)
 
 func judgeDifference(v *visit) {
 	differ := func(a, b []string) (only []string) {

@@ -15,22 +15,25 @@ import (
 )
 
 // injects glues a question to the upgrade, in one of three ways.
-func injects(way edit, kinds ...dialect.Kind) func(*visit) (edit, bool) {
+func injects(way edit) func(*visit) (edit, bool) {
 	return func(v *visit) (edit, bool) {
 		e, d := way, v.endpoint.Dialect
-		if v.honest.stage < secured || e.rush && !rushes(d) {
+		if v.honest.stage < secured || e.rush && !rushes(d) || len(words(d, dialect.Upgrade, v.calls())) == 0 {
 			return edit{}, false
 		}
-		for _, kind := range kinds {
-			if e.glue = words(d, kind, v.calls()); len(e.glue) > 0 {
-				break
-			}
-		}
-		if len(e.glue) == 0 {
-			e.glue = []byte(d.Work)
-		}
+		e.glue = d.Speak(dialect.Client, false).Write(nil, v.question())
 		return e, len(e.glue) > 0
 	}
+}
+
+// question is what is injected: what there is, who we are, or the first work, whichever the protocol has.
+func (v *visit) question() dialect.Message {
+	for _, kind := range []dialect.Kind{dialect.Ask, dialect.Hello} {
+		if len(words(v.endpoint.Dialect, kind, v.calls())) > 0 {
+			return dialect.Message{Kind: kind, Name: v.calls()}
+		}
+	}
+	return dialect.Message{Kind: dialect.Secret, Raw: []byte(v.endpoint.Dialect.Work)}
 }
 
 // fragment glues words without an end to the upgrade: who keeps them puts them before the first line
@@ -86,11 +89,7 @@ func (v *visit) answered(words []byte) bool {
 	}
 	s := v.endpoint.Dialect.Speak(dialect.Client, false)
 	s.Read(v.honest.heard.Greeting.Raw)
-	for _, kind := range []dialect.Kind{dialect.Ask, dialect.Hello} {
-		if len(s.Write(nil, dialect.Message{Kind: kind, Name: v.calls()})) > 0 {
-			break
-		}
-	}
+	s.Write(nil, v.question())
 	for {
 		m, n, err := s.Read(words)
 		switch {

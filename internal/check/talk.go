@@ -218,7 +218,7 @@ func done(err error) error {
 // askUpgrade says the upgrade, mangled if that is not nil, and hears the answer if there is one.
 func (c *conversation) askUpgrade(mangle func([]byte) []byte) (ready dialect.Message, err error) {
 	words := c.leg.Words(dialect.Message{Kind: dialect.Upgrade, Name: c.calls()})
-	if len(words) == 0 {
+	if len(words) == 0 && !c.endpoint.Dialect.Silent {
 		return ready, starttls.ErrNotOffered
 	}
 	c.stage = asked

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -39,7 +40,7 @@ type sightings map[string]finding.Verdict
 
 // zoo has them all.
 func zoo() []specimen {
-	return slices.Concat(animals(), beasts(), openSSLs(), fronts(), domains(), records(), compared(), logins(), networks(), staples(), implicitPorts())
+	return slices.Concat(animals(), beasts(), openSSLs(), dialects(), fronts(), domains(), records(), compared(), logins(), networks(), staples(), implicitPorts())
 }
 
 // serving is a specimen that listens on loopback. %s in the URL is its address.
@@ -170,6 +171,9 @@ func (s specimen) judge(t *testing.T, w way, r *finding.Result) {
 	}
 }
 
+// byChance are names that a server makes up anew for each session.
+var byChance = regexp.MustCompile(`id='[^'"]*`)
+
 // told is all that a result says.
 func told(r *finding.Result) string {
 	var lines []string
@@ -178,7 +182,7 @@ func told(r *finding.Result) string {
 		if s != nil {
 			at = s.Address + " "
 		}
-		lines = append(lines, fmt.Sprintf("%s%s is %s: %s\n", at, f.ID, f.Verdict, f.Evidence))
+		lines = append(lines, fmt.Sprintf("%s%s is %s: %s\n", at, f.ID, f.Verdict, byChance.ReplaceAllString(f.Evidence, "id='")))
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "")
