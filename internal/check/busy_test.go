@@ -22,21 +22,39 @@ func pemOf(kind string, der []byte) []byte {
 
 // TestWhoPutsUsOffIsNotTestable: none of these has no TLS; nothing is known of them.
 func TestWhoPutsUsOffIsNotTestable(t *testing.T) {
+	says := func(words string) func(net.Conn) { return func(c net.Conn) { io.WriteString(c, words) } }
 	for name, serve := range map[string]func(net.Conn){
-		"421":       func(c net.Conn) { fmt.Fprint(c, "421 4.7.0 Too many connections\r\n") },
-		"450":       func(c net.Conn) { fmt.Fprint(c, "450 4.7.1 Greylisted\r\n") },
-		"554":       func(c net.Conn) { fmt.Fprint(c, "554 5.7.1 Listed\r\n") },
-		"hangs up":  func(c net.Conn) {},
-		"tarpit":    func(c net.Conn) { io.Copy(io.Discard, c) },
-		"EHLO 421":  func(c net.Conn) { greets(c, "421 4.3.2 Busy\r\n") },
-		"EHLO 450":  func(c net.Conn) { greets(c, "450 4.7.1 Later\r\n") },
-		"slow drip": func(c net.Conn) { fmt.Fprint(c, "22"); io.Copy(io.Discard, c) },
+		"smtp 421":          says("421 4.7.0 Too many connections\r\n"),
+		"smtp 450":          says("450 4.7.1 Greylisted\r\n"),
+		"smtp 554":          says("554 5.7.1 Listed\r\n"),
+		"smtp hangs up":     says(""),
+		"smtp tarpit":       func(c net.Conn) { io.Copy(io.Discard, c) },
+		"smtp EHLO 421":     func(c net.Conn) { greets(c, "421 4.3.2 Busy\r\n") },
+		"smtp EHLO 450":     func(c net.Conn) { greets(c, "450 4.7.1 Later\r\n") },
+		"smtp slow drip":    func(c net.Conn) { fmt.Fprint(c, "22"); io.Copy(io.Discard, c) },
+		"smtp STARTTLS 421": animal{answers: map[string]string{"STARTTLS": "421 4.7.0 Too many sessions with TLS"}}.serve,
+		"lmtp 421":          says("421 4.3.2 Busy\r\n"),
+		"imap BYE":          says("* BYE Too many connections\r\n"),
+		"pop3 -ERR":         says("-ERR [SYS/TEMP] Too many connections\r\n"),
+		"sieve BYE":         says("BYE (TRYLATER) \"Too many connections\"\r\n"),
+		"nntp 400":          says("400 Too many connections\r\n"),
+		"ftp 421":           says("421 Too many users\r\n"),
+		"mysql 1040":        says("\x17\x00\x00\x00\xff\x10\x0408004Too many connections"[:4+0x17]),
+		"irc ERROR":         says("ERROR :Closing link (Throttled)\r\n"),
+		"xmpp hangs up":     says(""),
+		"ldap tarpit":       func(c net.Conn) { io.Copy(io.Discard, c) },
+		"postgres hangs up": says(""),
 	} {
+		scheme, _, _ := strings.Cut(name, " ")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var n atomic.Int32
 			addr := served(t, func(c net.Conn) { n.Add(1); serve(c) })
-			r := result(t, "smtp://"+addr, func(c *Config) { c.Timeout = 200 * time.Millisecond })
+			timeout := 10 * time.Second
+			if strings.HasSuffix(name, "tarpit") || strings.HasSuffix(name, "drip") {
+				timeout = 200 * time.Millisecond
+			}
+			r := result(t, scheme+"://"+addr, func(c *Config) { c.Timeout = timeout })
 			if s := r.Services[0]; s.Outcome != finding.Busy || s.Why == "" {
 				t.Errorf("%s: %s", s.Outcome, s.Why)
 			}

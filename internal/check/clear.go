@@ -18,6 +18,7 @@ var clearRows = []row{
 	{ids: []string{"clear.command-injection", "clear.bytes-after-ready"}, edit: fragment, judge: judgeInjection},
 	{ids: []string{"clear.login-before-tls", "clear.state-kept"}, edit: workFirst, judge: judgeWork},
 	{ids: []string{"clear.early-hello"}, edit: early, judge: judgeEarly},
+	{ids: []string{"clear.early-hello"}, edit: earlyAgain, judge: judgeEarly},
 	{ids: []string{"clear.word-variants"}, edit: variants, judge: judgeVariants},
 }
 

@@ -133,7 +133,16 @@ func kindNames(kinds []dialect.Kind) string {
 // early sends a ClientHello in the segment of the upgrade, and another one when there is no answer. The first
 // has the suite of the honest session and no other, the second has all others: the answer tells which of the
 // two it is for, however late it comes.
-func early(v *visit) (edit, bool) {
+func early(v *visit) (edit, bool) { return v.early(v.lull()) }
+
+// earlyAgain asks again, with time, a server for which the second ClientHello was too much, perhaps.
+func earlyAgain(v *visit) (edit, bool) {
+	const patience = 3 * time.Second
+	e, ok := v.early(patience)
+	return e, ok && v.hasty
+}
+
+func (v *visit) early(patience time.Duration) (edit, bool) {
 	d := v.endpoint.Dialect
 	if v.honest.stage < secured || !d.Script.Acknowledged() || d.Carrier != nil {
 		return edit{}, false
@@ -146,7 +155,7 @@ func early(v *visit) (edit, bool) {
 	text, err := first.Marshal()
 	later, errLater := second.Marshal()
 	return edit{glue: text, bare: func(conn net.Conn) error {
-		again := time.AfterFunc(v.lull(), func() { conn.Write(later) })
+		again := time.AfterFunc(patience, func() { conn.Write(later) })
 		reply, err := hello.Read(conn)
 		refusal, refused := errors.AsType[hello.Alert](err)
 		switch waited := !again.Stop(); {
@@ -154,6 +163,8 @@ func early(v *visit) (edit, bool) {
 			return nil
 		case reply != nil, refusal == hello.HandshakeFailure:
 			return errThrownAway
+		case hungUp(err) && waited:
+			return errHasty
 		case hungUp(err):
 			return errHungUp
 		case refused, errors.Is(err, net.ErrClosed): // for either of the two; or nothing came before time was out
@@ -170,6 +181,9 @@ func (v *visit) lull() time.Duration {
 	return max(least, times*(v.honest.times[tHandshake]-v.honest.times[tUpgrade]))
 }
 
+// errHasty is a server that hangs up on two ClientHellos.
+var errHasty = errors.New("the server ends the session when it is asked once more")
+
 // errHungUp is a server that does not take a ClientHello that is early.
 var errHungUp = errors.New("the server ends the session")
 
@@ -179,7 +193,9 @@ var errThrownAway = errors.New("the server has thrown it away, and waits for ano
 func judgeEarly(v *visit, t *talk) {
 	const id = "clear.early-hello"
 	switch {
-	case errors.Is(t.err, errSilent):
+	case errors.Is(t.err, errHasty) && !v.hasty:
+		v.hasty = true
+	case errors.Is(t.err, errSilent), errors.Is(t.err, errHasty):
 		v.say(id, finding.NotTestable, "%v", t.err)
 	case t.stage < goAhead:
 		v.say(id, finding.Sufficient, "the server does not go ahead: %s", cause(t))

@@ -46,6 +46,7 @@ type talk struct {
 	refusal []byte         // inside TLS, after our goodbye
 	last    []dialect.Kind // after our goodbye: the kinds of what was said to the end
 	stage   stage
+	spoken  bool  // the server has said something in the clear
 	err     error // that ended it before its time
 	times   [4]time.Duration
 	records []byte          // as the server sent them, if edit.record
@@ -112,7 +113,8 @@ func (c *conversation) approach(context.Context) error {
 		defer func() { c.leg.Conn, c.edit.rush = c.conn, rush.said }()
 	}
 	c.leg.Show = func(says dialect.Side, _ dialect.Message, _ []byte) {
-		if says == dialect.Server && c.times[tGreeting] == 0 {
+		if says == dialect.Server && !c.spoken {
+			c.spoken = true
 			c.mark(tGreeting)
 		}
 	}

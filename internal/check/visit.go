@@ -1,6 +1,7 @@
 package check
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -26,6 +27,7 @@ type visit struct {
 	control  *talk // one that goes the straight road to its end, for comparison
 	asked    bool  // a client certificate was asked for
 	cache    tls.ClientSessionCache
+	hasty    bool          // a second ClientHello came too soon behind an early one, perhaps
 	alone    []byte        // the answer to a password without a name
 	other    [][]byte      // the chain for clients with the other kind of keys, if one was seen
 	ended    time.Time     // the last conversation
@@ -168,12 +170,13 @@ func wait(ctx context.Context, d time.Duration) error {
 // place of a greeting, a hello that is answered with "come again", a goodbye, an end or silence before
 // the first word.
 func (c *conversation) putOff(ctx context.Context) string {
-	if c.stage > dialled || c.endpoint.Implicit {
-		return ""
-	}
 	refusal, _ := errors.AsType[*starttls.Error](c.err)
 	switch {
-	case refusal == nil:
+	case c.endpoint.Implicit:
+		return ""
+	case c.stage == asked && c.honest == nil:
+		return c.putOffLate()
+	case c.stage > dialled, refusal == nil:
 		return ""
 	case errors.Is(c.err, starttls.ErrRefused) && (refusal.At == dialect.Greeting && refusal.Reason != dialect.NotNow || refusal.Temporary() || refusal.Gone):
 		return finding.Quote([]byte(refusal.Text))
@@ -181,6 +184,22 @@ func (c *conversation) putOff(ctx context.Context) string {
 		return fmt.Sprintf("no %s in %s", refusal.At, c.config.Timeout)
 	case errors.Is(c.err, io.EOF), !errors.Is(c.err, starttls.ErrRefused) && !errors.Is(c.err, starttls.ErrNoise) && !errors.Is(c.err, starttls.ErrTooLong):
 		return "it hangs up where a " + refusal.At.String() + " is due"
+	}
+	return ""
+}
+
+// closing is the code by which servers of SMTP, LMTP and FTP may answer anything (RFC 5321 §4.2.1, RFC 959
+// §4.2).
+var closing = []byte("421")
+
+// putOffLate returns why the server does not want to talk with us, of one that is asked for TLS for the first
+// time: an end or silence where that is the first that is said, a goodbye where TLS is listed.
+func (c *conversation) putOffLate() string {
+	switch {
+	case !c.spoken && (hungUp(c.err) || errors.Is(c.err, errSilent)):
+		return "before its first word: " + c.err.Error()
+	case c.road == nil && (c.ready.Kind == dialect.Bye && c.ready.Re == dialect.Other || bytes.HasPrefix(c.ready.Raw, closing)):
+		return finding.Quote(c.ready.Raw)
 	}
 	return ""
 }
