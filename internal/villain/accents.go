@@ -10,6 +10,7 @@ import (
 type accent struct {
 	names    []string // of dialects
 	villains []Villain
+	never    []string                             // of every dialect's villains: from whom even a client that errs gets nothing to say
 	mild     func(raw []byte) bool                // what is Secret for a gateway, and gives nothing away
 	glue     func(upgrade dialect.Message) []byte // an answer to what will be asked next
 }

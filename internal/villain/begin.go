@@ -31,11 +31,24 @@ func (m *meeting) begin(ctx context.Context, said *dialect.Message) {
 		return
 	}
 	m.seen.shook = 1
+	m.forget(said)
 	if m.villain.behind {
 		m.holdBack()
 		return
 	}
 	m.within()
+}
+
+// forget passes over the upgrade where a leg hears it once more inside TLS, for who has a server behind: the
+// client does not say it. One that is answered inside stays, unless a forged answer is there.
+func (m *meeting) forget(upgrade *dialect.Message) {
+	d := m.leg.Dialect
+	if upgrade == nil || !d.Retold && !(d.Again && m.villain.behind) {
+		return
+	}
+	if again, ok, _ := m.leg.Next(); ok && d.Again {
+		m.leg.Words(again.Reply(dialect.Caps, dialect.Unknown))
+	}
 }
 
 // interrupt says the go-ahead and no handshake.
@@ -48,9 +61,11 @@ func (m *meeting) interrupt(said *dialect.Message) {
 		return
 	}
 	m.conn.SetReadDeadline(time.Now().Add(m.config.Patience))
-	if n, err := m.conn.Read(make([]byte, 4<<10)); n == 0 && len(m.leg.Unread()) == 0 {
-		m.seen.end(err)
-		return
+	if len(m.leg.Unread()) == 0 { // of the ClientHello
+		if err := m.leg.Fill(); err != nil {
+			m.seen.end(err)
+			return
+		}
 	}
 	if tcp, ok := m.conn.(*net.TCPConn); ok && m.villain.instead == reset {
 		tcp.SetLinger(0) // its close is a reset
@@ -63,7 +78,7 @@ func (m *meeting) interrupt(said *dialect.Message) {
 // within hears what the client says inside TLS.
 func (m *meeting) within() {
 	if m.opens() {
-		m.converse(&m.seen.inside, nil)
+		m.converse(&m.seen.inside, m.replies)
 	}
 }
 

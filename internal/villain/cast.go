@@ -89,7 +89,7 @@ var generic = []struct {
 // cast returns the villains for an endpoint, the honest one first.
 func cast(e starttls.Endpoint) (all []*Villain) {
 	for _, g := range generic {
-		if e.Implicit && !g.implicit || !e.Implicit && !fits(e.Dialect, g.fits) {
+		if e.Implicit && !g.implicit || !e.Implicit && !fits(e.Dialect, g.fits) || slices.Contains(accentOf(e.Dialect).never, g.Name) {
 			continue
 		}
 		if v := g.Villain; !v.behind || glued(e.Dialect, &v, dialect.Message{Kind: dialect.Upgrade}) != nil {

@@ -59,8 +59,30 @@ func nextTag(tag string) string {
 // sayEarly says words with the go-ahead behind them, in one segment: the answer to an upgrade that was not
 // asked for yet. before is the client's last message.
 func (m *meeting) sayEarly(words, before dialect.Message) error {
-	ready := dialect.Message{Kind: dialect.Ready, Re: dialect.Upgrade, Tag: nextTag(before.Tag)}
-	said := m.leg.Words(words)
-	_, err := m.conn.Write(m.leg.Dialect.Speak(dialect.Server, false).Write(said, ready))
+	_, err := m.conn.Write(append(m.leg.Words(words), goAhead(m.leg.Dialect, nextTag(before.Tag))...))
 	return err
+}
+
+// goAhead returns what a server says to an upgrade with that tag, or with that of a client of ours if it is
+// "": two speeches go the road to it.
+func goAhead(d *dialect.Dialect, tag string) []byte {
+	client, server := d.Speak(dialect.Client, false), d.Speak(dialect.Server, false)
+	var asked dialect.Message
+	for _, line := range d.Script.Clear {
+		said := dialect.Message{Kind: line.Kind, Name: "localhost", Offer: dialect.Offered}
+		if line.Says == dialect.Client {
+			asked, _, _ = server.Read(client.Write(nil, said))
+			continue
+		}
+		said.Re, said.Tag = asked.Kind, asked.Tag
+		if line.Kind == dialect.Ready && tag != "" {
+			said.Tag = tag
+		}
+		words := server.Write(nil, said)
+		if line.Kind == dialect.Ready {
+			return words
+		}
+		client.Read(words)
+	}
+	return nil
 }

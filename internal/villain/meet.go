@@ -23,6 +23,7 @@ type meeting struct {
 	villain *Villain
 	conn    net.Conn
 	leg     *starttls.Leg
+	asks    int // questions of the client before TLS
 	seen    seen
 }
 
@@ -30,23 +31,40 @@ type meeting struct {
 func (m *meeting) run(ctx context.Context) {
 	m.seen.visits = 1
 	if m.config.Endpoint.Implicit {
-		m.begin(ctx, nil)
+		m.meetTLS(ctx)
 		return
 	}
 	if !m.greet() {
 		return
 	}
 	m.converse(&m.seen.clear, func(said dialect.Message) (over bool) {
-		if over = said.Kind == dialect.Upgrade && said.Why == dialect.Unknown; over {
-			m.asked(ctx, &said)
+		if said.Kind != dialect.Upgrade || said.Why != dialect.Unknown {
+			return m.reply(said) != nil
 		}
-		return over
+		m.asked(ctx, &said)
+		return true
 	})
 }
 
-// converse hears the client up to what is secret, which is noted in where, or to its goodbye. What is not
-// for meant is answered.
-func (m *meeting) converse(where *string, meant func(dialect.Message) (over bool)) {
+// meetTLS meets a client where TLS is to begin with the first byte: one may speak in the clear there, too.
+func (m *meeting) meetTLS(ctx context.Context) {
+	if err := m.leg.Fill(); err != nil {
+		m.seen.end(err)
+		return
+	}
+	if m.leg.Unread()[0] == recordHandshake {
+		m.begin(ctx, nil)
+		return
+	}
+	m.converse(&m.seen.clear, m.replies)
+}
+
+// replies answers what a client says that is neither secret nor an upgrade. It reports whether that fails.
+func (m *meeting) replies(said dialect.Message) (over bool) { return m.reply(said) != nil }
+
+// converse hears the client up to what is secret, which is noted in where, or to its goodbye. What comes
+// between goes to answer.
+func (m *meeting) converse(where *string, answer func(dialect.Message) (over bool)) {
 	for range maxMessages {
 		said, err := m.leg.Hear()
 		switch {
@@ -56,7 +74,7 @@ func (m *meeting) converse(where *string, meant func(dialect.Message) (over bool
 		case m.leak(said, where), said.Kind == dialect.Bye:
 			m.last(said)
 			return
-		case meant != nil && meant(said), m.reply(said) != nil:
+		case answer(said):
 			return
 		}
 	}
@@ -87,6 +105,16 @@ func isQuestion(said dialect.Message) bool {
 	return said.Kind == dialect.Hello || said.Kind == dialect.Ask
 }
 
+// questions counts those on the road to TLS.
+func questions(d *dialect.Dialect) (n int) {
+	for _, line := range d.Script.Clear {
+		if isQuestion(dialect.Message{Kind: line.Kind}) {
+			n++
+		}
+	}
+	return n
+}
+
 // offering puts the villain's offer into a greeting or a list. Passwords are always welcome.
 func (m *meeting) offering(answer dialect.Message) dialect.Message {
 	answer.Mechs, answer.Offer = []string{"PLAIN", "LOGIN"}, dialect.Offered
@@ -98,11 +126,10 @@ func (m *meeting) offering(answer dialect.Message) dialect.Message {
 
 // reply says the answer to what is not the upgrade.
 func (m *meeting) reply(said dialect.Message) error {
-	switch {
-	case m.seen.shook > 0 && m.leg.Dialect.Retold && said.Kind == dialect.Upgrade:
-		return nil // it was answered in the clear
-	case m.seen.shook == 0 && m.villain.early && isQuestion(said):
-		return m.sayEarly(m.answer(said), said)
+	if m.seen.shook == 0 && m.villain.early && isQuestion(said) {
+		if m.asks++; m.asks >= questions(m.leg.Dialect) { // the upgrade is next
+			return m.sayEarly(m.answer(said), said)
+		}
 	}
 	return m.leg.Say(m.answer(said))
 }
@@ -175,7 +202,7 @@ func (m *meeting) asked(ctx context.Context, said *dialect.Message) {
 		m.moves()
 		return
 	case m.villain.upgrade == staysSilent:
-		m.wait()
+		m.after(func(dialect.Message) bool { return false })
 		return
 	case m.villain.upgrade == goesAhead:
 		m.begin(ctx, said)
@@ -187,13 +214,13 @@ func (m *meeting) asked(ctx context.Context, said *dialect.Message) {
 	case m.leg.Say(said.Reply(dialect.No, m.villain.why)) != nil:
 		return
 	}
-	m.after()
+	m.after(m.replies)
 }
 
-// after hears what a client says that was refused.
-func (m *meeting) after() {
+// after hears what a client says that was refused, or not answered.
+func (m *meeting) after(answer func(dialect.Message) bool) {
 	m.conn.SetReadDeadline(time.Now().Add(m.config.Patience))
-	m.converse(&m.seen.clear, nil)
+	m.converse(&m.seen.clear, answer)
 }
 
 // write says raw words past the leg.
@@ -227,7 +254,7 @@ func (m *meeting) moves() {
 		return
 	}
 	m.seen.took = true
-	m.after()
+	m.after(m.replies)
 }
 
 // unread is what the client has said, without the line end with which some clients end an upgrade that

@@ -2,10 +2,8 @@ package villain
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -33,128 +31,6 @@ func open(t *testing.T, scheme string) *Stage {
 	return s
 }
 
-// A tester is a client under test.
-type tester struct {
-	dialect  *dialect.Dialect
-	implicit bool
-	config   *tls.Config
-	careless bool // goes on in the clear, and keeps what stands behind a go-ahead
-}
-
-// visit goes to a villain, does its work if it can, and leaves.
-func (c tester) visit(ctx context.Context, addr string) {
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	leg := starttls.NewLeg(conn, c.dialect, dialect.Client, c.implicit)
-	if !c.implicit {
-		_, err = leg.Walk("localhost")
-	}
-	var refusal *starttls.Error
-	switch {
-	case err != nil && c.careless && errors.As(err, &refusal):
-		conn.Write([]byte(c.work()))
-		conn.Read(make([]byte, 1))
-		return
-	case err != nil:
-		return
-	}
-	if leg = c.upgrade(ctx, leg); leg == nil {
-		if c.careless { // it comes back without TLS
-			again := tester{c.dialect, false, c.config, true}
-			again.inClear(addr)
-		}
-		return
-	}
-	c.within(leg)
-}
-
-// inClear does the work without asking for TLS.
-func (c tester) inClear(addr string) {
-	conn, err := net.Dial("tcp", addr)
-	if err != nil {
-		return
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(5 * time.Second))
-	leg := starttls.NewLeg(conn, c.dialect, dialect.Client, false)
-	if _, err := leg.Approach("localhost"); err == nil || errors.Is(err, starttls.ErrNotOffered) {
-		conn.Write([]byte(c.work()))
-		conn.Read(make([]byte, 1))
-	}
-}
-
-func (c tester) work() string { return c.dialect.Work }
-
-// upgrade begins TLS and returns the leg inside, nil if that fails.
-func (c tester) upgrade(ctx context.Context, leg *starttls.Leg) *starttls.Leg {
-	if !c.careless {
-		if _, err := leg.BeginClient(ctx, c.config); err != nil {
-			return nil
-		}
-		return leg
-	}
-	rest := leg.Rest()
-	secured := tls.Client(leg.Conn, starttls.Strict(c.config, c.dialect))
-	if secured.HandshakeContext(ctx) != nil {
-		return nil
-	}
-	return starttls.NewLeg(&kept{Conn: secured, rest: rest}, c.dialect, dialect.Client, true)
-}
-
-// kept is a connection inside TLS from which is read first what came in the clear.
-type kept struct {
-	net.Conn
-	rest []byte
-}
-
-func (k *kept) Read(p []byte) (int, error) {
-	if len(k.rest) == 0 {
-		return k.Conn.Read(p)
-	}
-	n := copy(p, k.rest)
-	k.rest = k.rest[n:]
-	return n, nil
-}
-
-// within goes the script's road inside TLS and does the work.
-func (c tester) within(leg *starttls.Leg) {
-	script := c.dialect.Script.Inside
-	if c.implicit {
-		script = c.dialect.Script.Clear[:0]
-		if c.dialect.Script.ServerFirst() {
-			script = c.dialect.Script.Clear[:1]
-		}
-	}
-	for _, line := range script {
-		if line.Says == dialect.Client {
-			leg.Say(dialect.Message{Kind: line.Kind, Name: "localhost"})
-			continue
-		}
-		if _, err := leg.Hear(); err != nil {
-			return
-		}
-		for leg.Pending() {
-			if _, err := leg.Hear(); err != nil {
-				return
-			}
-		}
-	}
-	if c.implicit && strings.Contains(c.dialect.Name, "mtp") {
-		leg.Say(dialect.Message{Kind: dialect.Hello, Name: "localhost"})
-		leg.Hear()
-	}
-	leg.Conn.Write([]byte(c.work()))
-	if postgres := c.dialect.Name == "postgres"; postgres && c.careless {
-		leg.Conn.Read(make([]byte, 9)) // who is asked for the password says it
-		leg.Conn.Write([]byte("p\x00\x00\x00\x0bverify\x00"))
-	}
-	leg.Conn.Read(make([]byte, 1))
-}
-
 // verdicts has the client visit every villain and returns what is found.
 func verdicts(t *testing.T, s *Stage, visit func(addr string)) map[string]finding.Finding {
 	t.Helper()
@@ -175,59 +51,6 @@ func until(t *testing.T, done func() bool) {
 		if time.Now().After(end) {
 			t.Fatal("some villain was not visited, or does not come to an end")
 		}
-	}
-}
-
-// workable are the schemes of dialects in which a client can be told to do some work.
-func workable() (all []string) {
-	for _, d := range dialect.All {
-		if d.Work == "" || d.Again {
-			continue
-		}
-		for _, s := range d.Schemes {
-			all = append(all, s.Name)
-		}
-	}
-	return all
-}
-
-func TestRightAndWrongClients(t *testing.T) {
-	for _, scheme := range workable() {
-		t.Run(scheme, func(t *testing.T) {
-			t.Parallel()
-			d, sc := dialect.ByScheme(scheme)
-			s := open(t, scheme)
-			roots := x509.NewCertPool()
-			roots.AddCert(s.CA())
-			right := tester{d, sc.Implicit, &tls.Config{RootCAs: roots, ServerName: "localhost"}, false}
-			for id, f := range verdicts(t, s, func(addr string) { right.visit(t.Context(), addr) }) {
-				if f.Verdict != finding.Good {
-					t.Errorf("right client: %s is %s: %s", id, f.Verdict, f.Evidence)
-				}
-			}
-			s = open(t, scheme)
-			wrong := tester{d, sc.Implicit, &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", MinVersion: tls.VersionTLS10}, true}
-			for id, f := range verdicts(t, s, func(addr string) { wrong.visit(t.Context(), addr) }) {
-				want := finding.Insufficient
-				switch id {
-				case "client.honest":
-					want = finding.Good
-				case "client.early": // its reader is ours, and has not the flaw
-					continue
-				case "client.injected":
-					if d.Name == "imap" { // nor does its count of tags go on inside TLS
-						continue
-					}
-				case "client.broken":
-					if sc.Implicit { // it has nothing to come back to
-						continue
-					}
-				}
-				if f.Verdict != want {
-					t.Errorf("wrong client: %s is %s, want %s: %s", id, f.Verdict, want, f.Evidence)
-				}
-			}
-		})
 	}
 }
 
