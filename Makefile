@@ -46,9 +46,10 @@ fuzz:
 	  done; \
 	done
 
-## soak: what takes long, an hour at most: everything that befalls two gateways, for SOAK (30m); ten thousand idle sessions; MESSAGES (10,000; fewer from Exim and sendmail) from each real mail server into the lab, and its slow domains; the zoo of check ten times
+## soak: what takes long, an hour at most: everything that befalls two gateways, for SOAK (30m); ten thousand idle sessions; MESSAGES (10,000; fewer from Exim and sendmail) from each real mail server into the lab, and its slow domains; the zoos of check and of check --client ten times
 soak: peers
 	STARTTLS_SOAK=1 $(GO) test -count=1 -timeout 10m -run 'TestEveryLabDomain' ./internal/relay
+	STARTTLS_SOAK=1 $(GO) test -count=1 -timeout 10m -run 'TestEveryVillainOfEveryDialect|TestNaive' ./internal/villain
 	STARTTLS_SOAK=1 $(GO) test -race -count=1 -timeout 30m -run 'TestZoo' ./internal/check
 	$(GO) run ./test/soak -for $(SOAK)
 	STARTTLS_SOAK=$(MESSAGES) $(GO) test -count=1 -timeout 60m -run 'TestRelay' ./test/peers

@@ -14,6 +14,8 @@ type Villain struct {
 	ID   string // of the finding in the catalogue
 
 	greeting string                               // in place of the dialect's own
+	odd      bool                                 // which some clients do not take for one: they wait on
+	told     string                               // the answer to the client's question, in place of the dialect's own
 	strip    bool                                 // the offer is taken out
 	deaf     bool                                 // hello and questions are refused
 	early    bool                                 // the go-ahead stands behind the answer before
@@ -52,7 +54,7 @@ const (
 	anyDialect = iota
 	offers     // the server names TLS before it is asked for
 	lists      // by an answer to a question
-	answers    // the upgrade is answered
+	acked      // the upgrade is answered
 	beforehand // and something is said before
 )
 
@@ -67,16 +69,16 @@ var generic = []struct {
 		strip: true, upgrade: refuses}},
 	{lists, false, Villain{Name: "deaf", ID: "client.stripped", Does: "the question what there is gets no answer but no",
 		deaf: true, strip: true, upgrade: refuses}},
-	{answers, false, Villain{Name: "refused", ID: "client.refused", Does: "TLS is offered, and refused for now",
+	{acked, false, Villain{Name: "refused", ID: "client.refused", Does: "TLS is offered, and refused for now",
 		upgrade: refuses, why: dialect.TLSUnavailable}},
-	{answers, false, Villain{Name: "unknown", ID: "client.refused", Does: "TLS is offered, and the request not known",
+	{acked, false, Villain{Name: "unknown", ID: "client.refused", Does: "TLS is offered, and the request not known",
 		upgrade: refuses}},
-	{answers, false, Villain{Name: "silent", ID: "client.refused", Does: "TLS is offered, and the request not answered",
+	{acked, false, Villain{Name: "silent", ID: "client.refused", Does: "TLS is offered, and the request not answered",
 		upgrade: staysSilent}},
 	{anyDialect, true, Villain{Name: "reset", ID: "client.broken", Does: "the connection is reset at the ClientHello", instead: reset}},
 	{anyDialect, true, Villain{Name: "plain", ID: "client.broken", Does: "clear text where the handshake belongs", instead: clearText}},
 	{anyDialect, true, Villain{Name: "blackhole", ID: "client.broken", Does: "silence where the handshake belongs", instead: blackhole}},
-	{answers, false, Villain{Name: "injected", ID: "client.injected", Does: "the next answer stands behind the go-ahead, in the clear",
+	{acked, false, Villain{Name: "injected", ID: "client.injected", Does: "the next answer stands behind the go-ahead, in the clear",
 		behind: true}},
 	{beforehand, false, Villain{Name: "early", ID: "client.early", Does: "the go-ahead comes before it is asked for", early: true}},
 	{anyDialect, true, Villain{Name: "self-signed", ID: "client.untrusted", Does: "a certificate signed by itself", shows: bySelf}},
@@ -113,7 +115,7 @@ func fits(d *dialect.Dialect, which int) bool {
 		return has(dialect.Greeting, dialect.Caps)
 	case lists:
 		return has(dialect.Hello, dialect.Ask) && has(dialect.Caps)
-	case answers:
+	case acked:
 		return d.Script.Acknowledged()
 	case beforehand:
 		return d.Script.Acknowledged() && has(dialect.Greeting, dialect.Caps)

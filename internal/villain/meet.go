@@ -87,6 +87,9 @@ func (m *meeting) greet() bool {
 	case !script.ServerFirst():
 		return true
 	case m.villain.greeting != "":
+		if m.villain.odd {
+			m.conn.SetReadDeadline(time.Now().Add(m.config.Patience))
+		}
 		return m.write(m.villain.greeting)
 	}
 	first := dialect.Message{Kind: script.Clear[0].Kind}
@@ -126,6 +129,10 @@ func (m *meeting) offering(answer dialect.Message) dialect.Message {
 
 // reply says the answer to what is not the upgrade.
 func (m *meeting) reply(said dialect.Message) error {
+	if m.seen.shook == 0 && m.villain.told != "" && isQuestion(said) {
+		_, err := io.WriteString(m.leg.Conn, m.villain.told)
+		return err
+	}
 	if m.seen.shook == 0 && m.villain.early && isQuestion(said) {
 		if m.asks++; m.asks >= questions(m.leg.Dialect) { // the upgrade is next
 			return m.sayEarly(m.answer(said), said)

@@ -66,7 +66,7 @@ func (p *pairs) judge(t *testing.T) {
 	until(t, p.right.Visited)
 	until(t, p.wrong.Visited)
 	for i, l := range p.right.Listeners {
-		t.Run(p.scheme.Name+"/"+l.Name, func(t *testing.T) {
+		t.Run(strings.TrimSpace(p.scheme.Name+"/"+l.Name+" "+caseOf(p.scheme.Name, l.Name)), func(t *testing.T) {
 			if f := p.right.told(l); f.Verdict != finding.Good {
 				t.Errorf("a right client: %s is %s: %s", f.ID, f.Verdict, f.Evidence)
 			}
@@ -133,16 +133,21 @@ func everyone(t *testing.T, rows []*pairs, visits func(*pairs, *testing.T) []fun
 	}
 }
 
+func castOf(t *testing.T, scheme string) []*Villain {
+	t.Helper()
+	e, err := starttls.ParseEndpoint(scheme + "://127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cast(e)
+}
+
 // TestEveryFindingHasAVillain: no finding on clients is left without somebody who makes them err.
 func TestEveryFindingHasAVillain(t *testing.T) {
 	var known []string
 	for _, d := range dialect.All {
 		for _, scheme := range d.Schemes {
-			e, err := starttls.ParseEndpoint(scheme.Name + "://127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, v := range cast(e) {
+			for _, v := range castOf(t, scheme.Name) {
 				known = append(known, v.ID)
 			}
 		}

@@ -10,8 +10,9 @@ var postgres = accent{
 	// have asked for.
 	glue: func(dialect.Message) []byte { return []byte("R\x00\x00\x00\x08\x00\x00\x00\x03") },
 	villains: []Villain{
-		{Name: "error", ID: "client.refused", Does: "the SSLRequest is answered with an error", upgrade: says,
-			raw: always("EFATAL:  no TLS here\n\x00")},
+		answers("declined", "N"),
+		answers("error", "EFATAL:  no TLS here\n\x00"),
+		answers("gss", "G"), // yes to another question
 		{Name: "two-answers", ID: "client.injected", Does: "yes and no to the SSLRequest", behind: true, glue: "N"},
 	},
 }

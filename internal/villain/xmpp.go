@@ -5,4 +5,5 @@ package villain
 var xmpp = accent{names: []string{"xmpp", "xmpp-server"}, never: []string{"deaf"}, villains: []Villain{
 	{Name: "foreign", ID: "client.refused", Does: "<proceed/> in a namespace that is not that of TLS", upgrade: says,
 		raw: always("<proceed xmlns='urn:example:none'/>")},
+	answers("stream-error", "<stream:error><internal-server-error xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"),
 }}
