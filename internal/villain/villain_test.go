@@ -11,31 +11,15 @@ import (
 	"testing"
 	"time"
 
-	"starttls"
 	"starttls/dialect"
 	"starttls/internal/finding"
 )
 
-// open has the villains of a scheme listen at free ports of loopback.
-func open(t *testing.T, scheme string) *Stage {
-	t.Helper()
-	e, err := starttls.ParseEndpoint(scheme + "://127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(Config{Endpoint: e, Hold: 100 * time.Millisecond, Patience: 100 * time.Millisecond, Timeout: 10 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Close)
-	return s
-}
-
 // verdicts has the client visit every villain and returns what is found.
-func verdicts(t *testing.T, s *Stage, visit func(addr string)) map[string]finding.Finding {
+func verdicts(t *testing.T, s *Stage, visit func(*Listener)) map[string]finding.Finding {
 	t.Helper()
 	for _, l := range s.Listeners {
-		visit(l.Addr)
+		visit(l)
 	}
 	until(t, s.Visited)
 	found := map[string]finding.Finding{}
@@ -47,7 +31,7 @@ func verdicts(t *testing.T, s *Stage, visit func(addr string)) map[string]findin
 
 func until(t *testing.T, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(limit); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("some villain was not visited, or does not come to an end")
 		}
@@ -73,13 +57,22 @@ var naives = []naive{
 
 func taggedEnd(said, line string) bool { return said == "" || strings.HasPrefix(line, said[:2]) }
 
-func (n naive) visit(addr string, config *tls.Config) {
-	conn, err := net.Dial("tcp", addr)
+// waits is how long it waits: a villain may say nothing that it would take for an answer.
+func (n naive) waits(l *Listener) time.Duration {
+	if l.odd || l.upgrade == says {
+		return impatience
+	}
+	d, _ := dialect.ByScheme(n.scheme)
+	return client{dialect: d, flaw: "client.injected"}.waits(l)
+}
+
+func (n naive) visit(l *Listener, config *tls.Config) {
+	conn, err := net.Dial("tcp", l.Addr)
 	if err != nil {
 		return
 	}
 	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(3 * time.Second))
+	conn.SetReadDeadline(time.Now().Add(n.waits(l)))
 	in := bufio.NewReader(conn)
 	var last string
 	says := func(to net.Conn, words string) {
@@ -119,7 +112,7 @@ func TestNaiveReaderIsCaught(t *testing.T) {
 	for _, n := range naives {
 		t.Run(n.scheme, func(t *testing.T) {
 			t.Parallel()
-			for range 10 {
+			for range rounds() {
 				n.isCaught(t)
 			}
 		})
@@ -127,18 +120,18 @@ func TestNaiveReaderIsCaught(t *testing.T) {
 }
 
 func (n naive) isCaught(t *testing.T) {
-	s := open(t, n.scheme)
+	s := openFor(t, n.scheme)
 	roots := x509.NewCertPool()
 	roots.AddCert(s.CA())
 	config := &tls.Config{RootCAs: roots, ServerName: "localhost"}
-	found := verdicts(t, s, func(addr string) { n.visit(addr, config) })
+	found := verdicts(t, s, func(l *Listener) { n.visit(l, config) })
 	if f := found["client.injected"]; f.Verdict != finding.Insufficient {
 		t.Errorf("%s is %s: %s", f.ID, f.Verdict, f.Evidence)
 	}
 	if f, want := found["client.early"], map[bool]finding.Verdict{true: finding.Insufficient, false: finding.Sufficient}[n.believes]; f.Verdict != want {
 		t.Errorf("%s is %s, want %s: %s", f.ID, f.Verdict, want, f.Evidence)
 	}
-	for _, id := range []string{"client.honest", "client.stripped", "client.name", "client.refused"} {
+	for _, id := range []string{"client.honest", "client.name", "client.refused"} {
 		if f := found[id]; f.Verdict != finding.Good {
 			t.Errorf("%s is %s: %s", id, f.Verdict, f.Evidence)
 		}
@@ -148,9 +141,9 @@ func (n naive) isCaught(t *testing.T) {
 // TestNothingFollowsFromAClientThatDoesNoWork: a port scanner, or a client that does not trust our
 // authority, is not praised.
 func TestNothingFollowsFromAClientThatDoesNoWork(t *testing.T) {
-	s := open(t, "imap")
-	found := verdicts(t, s, func(addr string) {
-		if conn, err := net.Dial("tcp", addr); err == nil {
+	s := openFor(t, "imap")
+	found := verdicts(t, s, func(l *Listener) {
+		if conn, err := net.Dial("tcp", l.Addr); err == nil {
 			conn.Close()
 		}
 	})
@@ -159,7 +152,7 @@ func TestNothingFollowsFromAClientThatDoesNoWork(t *testing.T) {
 			t.Errorf("%s is %s: %s", id, f.Verdict, f.Evidence)
 		}
 	}
-	s = open(t, "imap")
+	s = openFor(t, "imap")
 	if r := s.Result(); r.Reached || r.Verdict != finding.NotTestable {
 		t.Errorf("nobody was there: %+v", r)
 	}
