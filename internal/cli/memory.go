@@ -20,6 +20,26 @@ func boundMemory(root fs.FS) {
 	}
 }
 
+// What lives in a gateway is mostly sessions that wait, and garbage is mostly that of handshakes. So the collector runs
+// when garbage is a quarter of what lives, where Go's own measure is as much again; but not for less than is worth it:
+// with few sessions it would run hundreds of times a second.
+const (
+	garbagePercent = 25
+	leastGarbage   = 16 << 20
+	ballast        = leastGarbage * 100 / garbagePercent
+)
+
+// tuneCollector sets that, unless the environment's GOGC says otherwise or memory is bounded to little. What it
+// returns, if anything, counts as alive and is to be kept; it is never touched, so that the system gives no memory
+// for it.
+func tuneCollector() []byte {
+	if os.Getenv("GOGC") != "" || debug.SetMemoryLimit(-1) < 8*ballast {
+		return nil
+	}
+	debug.SetGCPercent(garbagePercent)
+	return make([]byte, ballast)
+}
+
 // groupMemory returns the least of what our control group and those above it may have, in bytes (cgroups(7), version
 // 2). Without a bound it is math.MaxInt64.
 func groupMemory(root fs.FS) int64 {

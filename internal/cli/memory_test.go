@@ -2,6 +2,7 @@ package cli
 
 import (
 	"math"
+	"runtime/debug"
 	"testing"
 	"testing/fstest"
 )
@@ -29,6 +30,30 @@ func TestMemoryOfTheGroup(t *testing.T) {
 			if got := groupMemory(root); got != row.want {
 				t.Errorf("got %d, want %d", got, row.want)
 			}
+		})
+	}
+}
+
+// The collector is left alone where the environment or a small bound of memory speaks of it, for what it is
+// given to keep counts against the bound.
+func TestTheCollectorIsTunedWhereThereIsRoom(t *testing.T) {
+	for _, c := range []struct {
+		what, gogc string
+		limit      int64
+		tuned      bool
+	}{
+		{"no bound", "", math.MaxInt64, true},
+		{"a small container", "", 256 << 20, false},
+		{"the environment", "100", math.MaxInt64, false},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Setenv("GOGC", c.gogc)
+			percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(c.limit)
+			kept := tuneCollector()
+			if got := debug.SetGCPercent(percent); (got == garbagePercent) != c.tuned || (len(kept) > 0) != c.tuned {
+				t.Errorf("%d %%, %d bytes kept", got, len(kept))
+			}
+			debug.SetMemoryLimit(limit)
 		})
 	}
 }

@@ -141,8 +141,7 @@ func (s *service) run(ctx context.Context) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR2, syscall.SIGTERM, os.Interrupt)
 	defer signal.Stop(signals)
-	ballast := tuneCollector()
-	defer runtime.KeepAlive(ballast)
+	defer runtime.KeepAlive(tuneCollector())
 	if err := s.start(); err != nil {
 		return err
 	}

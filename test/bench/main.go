@@ -107,10 +107,10 @@ var parts = []struct {
 	run   func(*bench, context.Context)
 	alone bool // is run when it is asked for, and not with the others
 }{
-	{"sessions", 240 * time.Second, (*bench).measureSessions, false},
+	{"sessions", 180 * time.Second, (*bench).measureSessions, false},
 	{"bulk", 60 * time.Second, (*bench).measureBulk, false},
 	{"latency", 30 * time.Second, (*bench).measureLatency, false},
-	{"memory", 120 * time.Second, (*bench).measureMemory, false},
+	{"memory", 200 * time.Second, (*bench).measureMemory, false},
 	{"share", 30 * time.Second, (*bench).measureShare, false},
 	{"policy", 60 * time.Second, (*bench).measurePolicy, false},
 	{"mail", 60 * time.Second, (*bench).measureMail, false},
