@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 type board struct {
 	status.Board
 	ln      net.Listener // nil if it is shown nowhere
+	shown   sync.WaitGroup
 	started time.Time
 	tickets *sharedTickets
 	routes  atomic.Pointer[[]*served] // as they are now; others read them
@@ -47,7 +49,7 @@ func newBoard(file *config.File, sockets *handed) (*board, error) {
 // serve shows it until ctx ends.
 func (b *board) serve(ctx context.Context, log *slog.Logger) {
 	if b.ln != nil {
-		go serveWeb(ctx, b.ln, b.Handler(b.view, b.well), log)
+		b.shown.Go(func() { serveWeb(ctx, b.ln, b.Handler(b.view, b.well), log) })
 	}
 }
 

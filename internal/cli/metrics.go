@@ -45,17 +45,29 @@ func (h *handed) listenMetrics(address string, anywhere bool) (net.Listener, err
 const maxWeb = 100
 
 // serveWeb serves what is small and read by few, until ctx ends. Each connection is for one request, and short, so
-// that nobody holds a place for long.
+// that nobody holds a place for long. Who has come by the end of ctx still gets the answer.
 func serveWeb(ctx context.Context, ln net.Listener, handler http.Handler, log *slog.Logger) {
 	server := &http.Server{
 		Handler: handler, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	server.SetKeepAlivesEnabled(false)
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
+	ended := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(ended)
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAnswers)
+		defer cancel()
+		server.Shutdown(last)
+		server.Close()
+	})
 	server.Serve(accept.AtMost(accept.Patiently(ln, log), maxWeb))
+	if !stop() {
+		<-ended
+	}
 }
+
+// lastAnswers bounds the answers to those who come at the end.
+const lastAnswers = 2 * time.Second
 
 // isLoopback reports whether a listener's host is this machine alone.
 func isLoopback(host string) bool {

@@ -44,3 +44,28 @@ func TestTheWebIsBounded(t *testing.T) {
 		t.Error("it does not end")
 	}
 }
+
+// TestWhoHasAskedIsAnswered, although the end comes first: a scrape in the middle of a hand-over is not lost.
+func TestWhoHasAskedIsAnswered(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	ctx, end := context.WithCancel(t.Context())
+	go serveWeb(ctx, ln, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		end()
+		for { // until nobody else is served
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				return
+			}
+			conn.Close()
+		}
+	}), slog.New(slog.DiscardHandler))
+	resp, err := http.Get("http://" + addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+}

@@ -146,7 +146,7 @@ func (s *service) run(ctx context.Context) error {
 		return err
 	}
 	ctx, hide := context.WithCancel(ctx)
-	defer hide()
+	defer func() { hide(); s.board.shown.Wait() }()
 	s.board.serve(ctx, s.log)
 	s.acme.run(ctx)
 	s.tickets.run()

@@ -186,7 +186,12 @@ func (v *watch) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := v.look(context.WithoutCancel(ctx)); err != nil {
+			// Once more if it fails: on a machine that is too busy to answer in time, a hand-over cuts it off.
+			look := func() error { return v.look(context.WithoutCancel(ctx)) }
+			if look() == nil {
+				continue
+			}
+			if err := look(); err != nil {
 				v.w.fail("metrics: %v", err)
 			}
 		}
