@@ -39,7 +39,7 @@ type answer struct {
 func (a answer) text(t *testing.T) []byte {
 	t.Helper()
 	ca := trusted()
-	template := ocsp.Response{Status: a.status, SerialNumber: serial, ThisUpdate: time.Now().Add(a.at - time.Hour), RevokedAt: time.Now().Add(-48 * time.Hour), RevocationReason: ocsp.KeyCompromise}
+	template := ocsp.Response{Status: a.status, SerialNumber: serial, ThisUpdate: opened.Add(a.at - time.Hour), RevokedAt: opened.Add(-48 * time.Hour), RevocationReason: ocsp.KeyCompromise}
 	template.NextUpdate = template.ThisUpdate.Add(24 * time.Hour)
 	if a.list {
 		template.ExtraExtensions = []pkix.Extension{{Id: stapledList, Value: []byte{4, 2, 0, 0}}}
@@ -271,11 +271,12 @@ func TestTheResponderOfOpenSSL(t *testing.T) {
 	if port == nil {
 		t.Fatal(accepts)
 	}
+	now := func(c *Config) { c.Now = time.Now } // as the responder has it
 	for serial, want := range map[int64]finding.Verdict{1: finding.Good, 2: finding.Insufficient, 3: finding.NotTestable} {
 		b := beast{leaf: func(c *x509.Certificate) {
 			c.SerialNumber, c.OCSPServer = big.NewInt(serial), []string{"http://127.0.0.1:" + port[1] + "/ocsp"}
 		}}
-		f := one(t, result(t, "imaps://"+b.start(t), judgedBy(t, ""), inOne), "cert.revoked")
+		f := one(t, result(t, "imaps://"+b.start(t), judgedBy(t, ""), inOne, now), "cert.revoked")
 		if f.Verdict != want || want == finding.Insufficient && f.Evidence != "revoked on 2026-11-20: the key was compromised" {
 			t.Errorf("%d: %s: %s", serial, f.Verdict, f.Evidence)
 		}
