@@ -34,9 +34,12 @@ func (p *probing) fact(kind, value string) {
 
 // The classes of suites before TLS 1.3, by name. What is in none is good.
 var (
-	broken  = regexp.MustCompile(`_NULL_|_RC4_|_EXPORT|_DES_|_DES40_|_RC2_|_anon_|_IDEA_`)
 	classes = []*regexp.Regexp{
-		broken,
+		regexp.MustCompile(`_anon_`),
+		regexp.MustCompile(`_NULL_`),
+		regexp.MustCompile(`_EXPORT|_DES40_`),
+		regexp.MustCompile(`_RC4_`),
+		regexp.MustCompile(`_DES_|_RC2_|_IDEA_`),
 		regexp.MustCompile(`_3DES_`),
 		regexp.MustCompile(`^TLS_(RSA|DH|ECDH)_`), // no forward secrecy
 		regexp.MustCompile(`^TLS_DHE_`),
@@ -46,6 +49,9 @@ var (
 	// have it.
 	secret = regexp.MustCompile(`PSK|SRP|KRB5|GOST|SM4`)
 )
+
+// noSecrecy is the class of suites that are good but for having no forward secrecy.
+const noSecrecy = 6
 
 // class returns which class a suite is of, len(classes) for the good ones.
 func class(name string) int {
@@ -224,7 +230,7 @@ func (p *probing) fallback(ctx context.Context, version uint16) {
 }
 
 // weakSuites offers all that is weak at once: a server that refuses is done with one connection. Of one
-// that does not, each class that it takes is found with one more; of the broken ones, each suite.
+// that does not, each class that it takes is found with one more.
 func (p *probing) weakSuites(ctx context.Context) {
 	h := p.base(hello.TLS12)
 	h.Suites = suitesOf(func(class int) bool { return class < len(classes) })
@@ -236,7 +242,7 @@ func (p *probing) weakSuites(ctx context.Context) {
 		}
 		found := class(hello.SuiteName(reply.Suite))
 		h.Suites = slices.DeleteFunc(slices.Clone(h.Suites), func(id uint16) bool {
-			return id == reply.Suite || found > 0 && class(hello.SuiteName(id)) == found
+			return class(hello.SuiteName(id)) == found
 		})
 	}
 }
@@ -307,7 +313,7 @@ func (p *probing) leftover(ctx context.Context) {
 // weakSignatures offers none but SHA-1 and MD5.
 func (p *probing) weakSignatures(ctx context.Context) {
 	h := p.base(hello.TLS12)
-	h.Suites = suitesOf(func(class int) bool { return class == len(classes) || class > 2 })
+	h.Suites = suitesOf(func(class int) bool { return class > noSecrecy })
 	h.Schemes = hello.Schemes(func(name string) bool { return strings.HasSuffix(name, "sha1") || strings.HasSuffix(name, "md5") })
 	p.ask(ctx, &h)
 }
