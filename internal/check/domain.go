@@ -190,7 +190,7 @@ func (a *audit) visitHost(ctx context.Context, t Target, at *policy.Attempt) {
 		}
 		v := a.visit(ctx, service, address)
 		a.visits[addr] = v
-		a.out.Services = append(a.out.Services, *v.service)
+		add(a.out, v.service)
 		if v.service.Outcome == finding.Unreachable {
 			a.say("mail.addresses", finding.PhaseOut, "%s at %s: %s", at.Host, addr, v.service.Why)
 		} else {

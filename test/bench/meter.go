@@ -7,22 +7,24 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A meter stands before a server and counts connections.
 type meter struct {
 	addr  string
+	late  time.Duration // how long what the server says is held
 	count atomic.Int64
 	ln    net.Listener
 	conns sync.WaitGroup
 }
 
-func listen(to string) (*meter, error) {
+func listen(to string, late time.Duration) (*meter, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	m := &meter{addr: ln.Addr().String(), ln: ln}
+	m := &meter{addr: ln.Addr().String(), late: late, ln: ln}
 	m.conns.Go(func() {
 		for {
 			conn, err := ln.Accept()
@@ -30,7 +32,7 @@ func listen(to string) (*meter, error) {
 				return
 			}
 			m.count.Add(1)
-			m.conns.Go(func() { pass(conn, to) })
+			m.conns.Go(func() { m.pass(conn, to) })
 		}
 	})
 	return m, nil
@@ -39,7 +41,7 @@ func listen(to string) (*meter, error) {
 func (m *meter) close() { m.ln.Close() }
 
 // pass copies both ways to the end.
-func pass(client net.Conn, to string) {
+func (m *meter) pass(client net.Conn, to string) {
 	defer client.Close()
 	server, err := net.Dial("tcp", to)
 	if err != nil {
@@ -53,10 +55,34 @@ func pass(client net.Conn, to string) {
 		ended <- struct{}{}
 	}()
 	go func() {
-		io.Copy(client, server)
+		m.reply(client, server)
 		client.(*net.TCPConn).CloseWrite()
 		ended <- struct{}{}
 	}()
 	<-ended
 	<-ended
+}
+
+// reply copies what the server says, each piece when it is due.
+func (m *meter) reply(client io.Writer, server io.Reader) {
+	type piece struct {
+		due  time.Time
+		text []byte
+	}
+	held := make(chan piece, 64)
+	go func() {
+		defer close(held)
+		for {
+			text := make([]byte, 16<<10)
+			n, err := server.Read(text)
+			if err != nil {
+				return
+			}
+			held <- piece{time.Now().Add(m.late), text[:n]}
+		}
+	}()
+	for p := range held {
+		time.Sleep(time.Until(p.due))
+		client.Write(p.text) // whoever does not read any more has hung up, and his end is copied as well
+	}
 }
