@@ -59,6 +59,10 @@ func judgeInjection(v *visit, t *talk) {
 		return
 	case errors.Is(t.err, starttls.ErrInjected), t.stage == goAhead:
 		v.say(injection, finding.Good, handshakeFails)
+	case t.stage < goAhead && errors.Is(t.err, errSilent):
+		v.say(injection, finding.NotTestable, "%v", t.err)
+		v.say(behind, finding.NotTestable, "%v", t.err)
+		return
 	case t.stage < goAhead:
 		v.say(injection, finding.Good, "the server does not go ahead: %s", cause(t))
 	case t.stage < left:
