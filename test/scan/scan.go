@@ -207,7 +207,9 @@ func (s *scan) part(ctx context.Context, p part) (f figure, err error) {
 			return f, ctx.Err()
 		case <-tick.C:
 		}
-		f.looks = append(f.looks, look{written.lines(), resident(cmd.Process.Pid)})
+		if at := resident(cmd.Process.Pid); at > 0 { // else it has ended just now
+			f.looks = append(f.looks, look{written.lines(), at})
+		}
 		if p.due(written.n, time.Since(from)) {
 			cmd.Process.Kill()
 		}
