@@ -85,7 +85,7 @@ type mark struct {
 }
 
 // hasty is how long a silent server is waited for.
-const hasty = 150 * time.Millisecond
+const hasty = 500 * time.Millisecond
 
 func (row crook) timeout() time.Duration {
 	if slices.Contains(row.want, context.DeadlineExceeded) {

@@ -164,6 +164,7 @@ func TestADataConnectionThatLeadsNowhereEnds(t *testing.T) {
 		})
 		c, err := ftpClient(start(t, ftp, to(b)).addr, false)
 		must(t, err)
+		defer c.Close() // and not when the collector finds that it is of no more use
 		port, err := c.passive("PASV")
 		must(t, err)
 		must(t, ends(port))

@@ -201,6 +201,12 @@ func finds(t testing.TB, flaw error) {
 	}
 }
 
+// unhurried is how long a session that is like one that began at begun, and has got there, may take: many
+// times as long, for the machine may be busier by then.
+func unhurried(begun time.Time) time.Duration {
+	return max(300*time.Millisecond, 20*time.Since(begun))
+}
+
 // eventually waits for a condition that nobody signals.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()

@@ -225,17 +225,17 @@ func testDrain(t *testing.T, g *running, c, server *peer, forced bool) {
 
 // TestIdleSessionsEnd, and those on which something is said do not.
 func TestIdleSessionsEnd(t *testing.T) {
-	idle := func(r *gateway.Route) { r.Idle = 100 * time.Millisecond }
+	const most = time.Second
+	idle := func(r *gateway.Route) { r.Idle = most }
 	p := only("smtp")
 	g := start(t, p, idle)
 	c, err := greeted(g.addr, p)
 	must(t, err)
 	must(t, c.honestly())
 	must(t, c.follow(exchange{p.probe, "250"}, exchange{p.work, "235"}))
-	for begun := time.Now(); time.Since(begun) < 250*time.Millisecond; {
+	for begun := time.Now(); time.Since(begun) < most*3/2; {
 		must(t, c.expect("NOOP\r\n", "250"))
 	}
-	c.SetReadDeadline(time.Now().Add(2 * time.Second))
 	if _, err := c.Read(make([]byte, 1)); err == nil || isTimeout(err) {
 		t.Errorf("an idle session is kept: %v", err)
 	}
@@ -329,19 +329,24 @@ func silent(t testing.TB, c *peer, timeout time.Duration) {
 // TestAClientInsideTLSMayTakeItsTime: pools open connections long before there is work. Where the client
 // speaks first, the server is dialled only then.
 func TestAClientInsideTLSMayTakeItsTime(t *testing.T) {
-	const timeout = 2 * time.Second // a busy machine needs some of it for handshakes
+	upgraded := func(t *testing.T, p *proto, timeout time.Duration) *peer {
+		c, err := greeted(start(t, p, frontEncrypt, within(timeout)).addr, p)
+		must(t, err)
+		must(t, c.say(p.upgrade))
+		if p.acknowledged() {
+			_, err = c.hear()
+			must(t, err)
+		}
+		must(t, c.shake(credulousTLS()))
+		return c
+	}
 	for _, p := range protos {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
-			g := start(t, p, frontEncrypt, within(timeout))
-			c, err := greeted(g.addr, p)
-			must(t, err)
-			must(t, c.say(p.upgrade))
-			if p.acknowledged() {
-				_, err = c.hear()
-				must(t, err)
-			}
-			must(t, c.shake(credulousTLS()))
+			begun := time.Now()
+			upgraded(t, p, patience)
+			timeout := unhurried(begun)
+			c := upgraded(t, p, timeout)
 			silent(t, c, timeout)
 			must(t, c.expect(p.probe, "probe"))
 		})
@@ -350,7 +355,7 @@ func TestAClientInsideTLSMayTakeItsTime(t *testing.T) {
 
 // TestAClientAtWorkMayStillBeginTLS, however long it has been there.
 func TestAClientAtWorkMayStillBeginTLS(t *testing.T) {
-	const timeout = 2 * time.Second // as above
+	const timeout = 2 * time.Second
 	p := offering(only("smtp"))
 	c, err := greeted(start(t, p, to(newBackend(t, p)), within(timeout)).addr, p)
 	must(t, err)

@@ -211,7 +211,7 @@ func TestTheDeadlineEndsWithTLS(t *testing.T) {
 				b := scripted(t, p, func(*peer) { <-hold })
 				begun := time.Now() // on a machine that is busy, getting there takes longer
 				settled(t, start(t, p, to(b), within(patience)).addr, b, secure)
-				timeout := max(300*time.Millisecond, 20*time.Since(begun))
+				timeout := unhurried(begun)
 				c, server := settled(t, start(t, p, to(b), within(timeout)).addr, b, secure)
 				c.SetReadDeadline(time.Now().Add(timeout))
 				if _, err := c.wire.Conn.Read(make([]byte, 1)); !isTimeout(err) {

@@ -30,7 +30,7 @@ type target struct {
 func (tg *target) call() (*peer, error) {
 	c, err := greeted(tg.addr, tg.p)
 	if err == nil && tg.hasty {
-		c.SetDeadline(time.Now().Add(300 * time.Millisecond))
+		c.SetDeadline(time.Now().Add(2 * time.Second))
 	}
 	return c, err
 }
