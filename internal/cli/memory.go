@@ -25,7 +25,7 @@ func boundMemory(root fs.FS) {
 // with few sessions it would run hundreds of times a second.
 const (
 	garbagePercent = 25
-	leastGarbage   = 16 << 20
+	leastGarbage   = 8 << 20
 	ballast        = leastGarbage * 100 / garbagePercent
 )
 
@@ -33,7 +33,7 @@ const (
 // returns, if anything, counts as alive and is to be kept; it is never touched, so that the system gives no memory
 // for it.
 func tuneCollector() []byte {
-	if os.Getenv("GOGC") != "" || debug.SetMemoryLimit(-1) < 8*ballast {
+	if os.Getenv("GOGC") != "" || debug.SetMemoryLimit(-1) < 16*ballast {
 		return nil
 	}
 	debug.SetGCPercent(garbagePercent)
