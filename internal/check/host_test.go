@@ -79,8 +79,9 @@ func (h host) upgrade(in *starttls.Leg, m dialect.Message) {
 	behind := h.answer(rest)
 	if h.cuts || h.plain || len(behind) > 0 {
 		in.Say(m.Reply(dialect.Ready, dialect.Unknown))
-		if in.Conn.Write(behind); !h.cuts {
-			io.Copy(io.Discard, in.Conn)
+		in.Conn.Write(behind)
+		if len(behind) > 0 {
+			in.Conn.Read(make([]byte, 1)) // a ClientHello, or the end
 		}
 		return
 	}

@@ -106,8 +106,8 @@ func (v *visit) answered(words []byte) bool {
 	}
 }
 
-// recordAlert is the first byte of a TLS alert (RFC 8446 §5.1).
-const recordAlert = 0x15
+// The first bytes of an alert and of a handshake (RFC 8446 §5.1).
+const recordAlert, recordHandshake = 0x15, 0x16
 
 // refused reports whether an answer is a refusal.
 func refused(answer []dialect.Message) bool {

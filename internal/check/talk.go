@@ -273,8 +273,12 @@ func (c *conversation) handshake(ctx context.Context) error {
 		c.leg.Conn = &recordConn{Conn: c.leg.Conn, kept: &c.records, held: len(c.edit.glue) > 0}
 	}
 	conn, err := c.leg.BeginClient(ctx, config)
-	if errors.Is(err, starttls.ErrInjected) {
+	switch {
+	case errors.Is(err, starttls.ErrInjected):
 		c.behind = c.readBehind()
+	case err != nil && !c.endpoint.Implicit && c.endpoint.Dialect.Carrier == nil && inClear(c.records):
+		// Words that are shorter than the head of a record, and nothing after them.
+		c.behind, err = c.records, fmt.Errorf("%w: %w", starttls.ErrInjected, err)
 	}
 	if err != nil {
 		return err
@@ -283,6 +287,11 @@ func (c *conversation) handshake(ctx context.Context) error {
 	c.state, c.stage = &state, secured
 	c.mark(tHandshake)
 	return nil
+}
+
+// inClear reports whether what was read is something else than records of a handshake.
+func inClear(read []byte) bool {
+	return len(read) > 0 && read[0] != recordHandshake && read[0] != recordAlert
 }
 
 // readBehind returns what was said in the clear where TLS must follow, with what still comes before the server
