@@ -38,6 +38,9 @@ func MustStaple(leaf *x509.Certificate) bool {
 // skew is how far a responder's clock may be ahead of ours.
 const skew = 5 * time.Minute
 
+// maxAge is how long an answer counts that names no end. Whoever has an old one could show it for ever otherwise.
+const maxAge = 24 * time.Hour
+
 // Read reads what a responder says of a leaf: good, revoked or unknown. It fails if that is not for the issuer to
 // believe, or not of now.
 func Read(text []byte, leaf, issuer *x509.Certificate, now time.Time) (*ocsp.Response, error) {
@@ -48,6 +51,9 @@ func Read(text []byte, leaf, issuer *x509.Certificate, now time.Time) (*ocsp.Res
 	// "SHOULD be considered unreliable" (RFC 6960 §4.2.2.1)
 	case !r.NextUpdate.IsZero() && !now.Before(r.NextUpdate):
 		return nil, fmt.Errorf("the answer has expired, on %s", r.NextUpdate.Format(time.DateTime))
+	// Newer ones are "available all the time" (RFC 6960 §4.2.2.1), and this one must be "sufficiently recent" (§3.2).
+	case r.NextUpdate.IsZero() && now.Sub(r.ThisUpdate) > maxAge:
+		return nil, fmt.Errorf("the answer names no end, and is of %s", r.ThisUpdate.Format(time.DateTime))
 	case r.ThisUpdate.After(now.Add(skew)):
 		return nil, fmt.Errorf("the answer is not valid yet, but from %s on", r.ThisUpdate.Format(time.DateTime))
 	}

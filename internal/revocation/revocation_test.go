@@ -62,6 +62,9 @@ func TestWhoIsBelieved(t *testing.T) {
 		{"O10 the future", w.says(t, w.issuer, true, func(r *ocsp.Response) { r.ThisUpdate = danetest.Now.Add(time.Hour) }), "not valid yet"},
 		{"O11 a clock that is fast", w.says(t, w.issuer, true, func(r *ocsp.Response) { r.ThisUpdate = danetest.Now.Add(time.Minute) }), ""},
 		{"O12 without an end", w.says(t, w.issuer, true, func(r *ocsp.Response) { r.NextUpdate = time.Time{} }), ""},
+		{"O17 without an end, and old", w.says(t, w.issuer, true, func(r *ocsp.Response) {
+			r.ThisUpdate, r.NextUpdate = danetest.Now.Add(-25*time.Hour), time.Time{}
+		}), "names no end"},
 		{"O13 of another certificate", w.says(t, w.issuer, true, func(r *ocsp.Response) { r.SerialNumber = big.NewInt(1 << 40) }), "no response matching"},
 		{"O14 revoked", w.says(t, w.issuer, true, func(r *ocsp.Response) { r.Status = ocsp.Revoked; r.RevokedAt = danetest.Now }), ""},
 		{"O15 noise", []byte("<html>"), "asn1"},
