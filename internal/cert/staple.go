@@ -125,7 +125,8 @@ func (s *Stapler) renew(ctx context.Context, cert *tls.Certificate, old *staple)
 	return &next
 }
 
-// get asks one responder after the other.
+// get asks one responder after the other, until one has an answer. That the certificate is revoked is one: another
+// responder may have an older answer, by which it is good.
 func (s *Stapler) get(ctx context.Context, cert *tls.Certificate) (*ocsp.Response, error) {
 	switch {
 	case len(cert.Leaf.OCSPServer) == 0:
@@ -152,6 +153,9 @@ func (s *Stapler) get(ctx context.Context, cert *tls.Certificate) (*ocsp.Respons
 			err = fmt.Errorf("%s: %w", responder, err)
 		}
 		all = errors.Join(all, err)
+		if errors.Is(err, errRevoked) {
+			break
+		}
 	}
 	return nil, all
 }

@@ -221,6 +221,24 @@ func TestRevokedIsNotStapled(t *testing.T) {
 	}
 }
 
+// TestOneRevokedIsEnough: a second responder that has an older answer does not make the certificate good again.
+func TestOneRevokedIsEnough(t *testing.T) {
+	w := newStapled(t, func(c *x509.Certificate) {
+		c.OCSPServer = []string{"http://away.test", "http://new.test", "http://old.test"}
+	})
+	answers := []func() ([]byte, error){
+		func() ([]byte, error) { return nil, errors.New("away") },
+		func() ([]byte, error) {
+			return w.says(func(r *ocsp.Response) { r.Status, r.RevokedAt = ocsp.Revoked, w.now })
+		},
+		w.good,
+	}
+	w.answer = func() ([]byte, error) { return answers[w.asked-1]() }
+	if w.refresh(0) != nil || w.asked != 2 || !strings.Contains(w.log.String(), "revoked") {
+		t.Errorf("asked %d times; the log has %s", w.asked, &w.log)
+	}
+}
+
 // TestMustStaple: what clients will refuse is told as an error, also where there is no responder to ask.
 func TestMustStaple(t *testing.T) {
 	w := newStapled(t, demanding)
