@@ -61,6 +61,10 @@ func (v *visit) judgeStaple(leaf *x509.Certificate, said status) {
 	switch {
 	case !revocation.MustStaple(leaf):
 		v.say(must, finding.NotApplicable, "the certificate does not demand it")
+	case stapled && said.err != nil:
+		v.say(must, finding.Insufficient, "the certificate demands it, and what is stapled cannot be used: %v", said.err)
+	case stapled && said.Response == nil:
+		v.say(must, finding.NotTestable, "it is demanded, and there is one that nobody can verify")
 	case stapled:
 		v.say(must, finding.Good, "it is demanded, and there is one")
 	default:

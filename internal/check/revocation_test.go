@@ -240,6 +240,9 @@ func TestWhatIsStapled(t *testing.T) {
 	}{
 		{"demanded", "cert.must-staple", beast{leaf: demands(revocation.StatusRequest)}, finding.Insufficient},
 		{"demanded and there", "cert.must-staple", stapled(beast{leaf: demands(revocation.StatusRequest)}, good), finding.Good},
+		{"demanded and nonsense", "cert.must-staple", stapled(beast{leaf: demands(revocation.StatusRequest)}, []byte("staple")), finding.Insufficient},
+		{"demanded and expired", "cert.must-staple", stapled(beast{leaf: demands(revocation.StatusRequest)}, answer{at: -48 * time.Hour}.text(t)), finding.Insufficient},
+		{"demanded, of who is not trusted", "cert.must-staple", stapled(beast{leaf: demands(revocation.StatusRequest), strange: true}, good), finding.NotTestable},
 		{"another feature", "cert.must-staple", beast{leaf: demands(17)}, finding.NotApplicable},
 		{"not demanded", "cert.must-staple", beast{}, finding.NotApplicable},
 		{"nonsense", "cert.revocation", stapled(named("http://127.0.0.1:1"), []byte("staple")), finding.PhaseOut},
