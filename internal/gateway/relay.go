@@ -277,17 +277,19 @@ func (s *session) runServerPump(b *backLeg) {
 		s.turn.Wait() // the client's handshake is not the server's to end
 	}
 	b.err = err
-	left, front := b.left, s.front.Conn
 	s.turn.Broadcast()
-	s.mu.Unlock()
-	switch {
-	case left:
-	case !ended(err):
-		s.abort(err)
-	default:
-		s.halfDone.Store(true)
-		closeWrite(front)
+	if b.left || s.phase == upgrading { // that is broken off, and the front leg still the handshake's
+		s.mu.Unlock()
+		return
 	}
+	front := s.front.Conn
+	s.mu.Unlock()
+	if !ended(err) {
+		s.abort(err)
+		return
+	}
+	s.halfDone.Store(true)
+	closeWrite(front)
 }
 
 func (s *session) pumpServer(b *backLeg) error {
