@@ -47,12 +47,16 @@ func (h *handed) take(meant func(systemd.Socket) bool) net.Listener {
 	return ln
 }
 
-// done tells of a socket that nobody has taken: whoever gave it thinks that it is served.
+// done closes what nobody has taken of what we have opened ourselves, by a configuration that was another then. It
+// tells of a socket of somebody else's: whoever gave it thinks that it is served.
 func (h handed) done() error {
-	if len(h) == 0 {
-		return nil
+	for _, s := range h {
+		if !s.Ours {
+			return fmt.Errorf("the socket %s %s, which was handed over, is no route's", s.Name, s.Addr())
+		}
+		s.Close()
 	}
-	return fmt.Errorf("the socket %s %s, which was handed over, is no route's", h[0].Name, h[0].Addr())
+	return nil
 }
 
 // listensAt reports whether an endpoint is an address.

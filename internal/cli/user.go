@@ -110,7 +110,7 @@ func (h *handed) openAll(file *config.File) error {
 		if err != nil {
 			return fmt.Errorf("before becoming %s: %w", file.User, err)
 		}
-		*h = append(*h, systemd.Socket{Name: e.Address, Listener: ln})
+		*h = append(*h, systemd.Socket{Name: e.Address, Listener: ln, Ours: true})
 	}
 	return nil
 }

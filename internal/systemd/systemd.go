@@ -22,6 +22,8 @@ const firstFD = 3
 type Socket struct {
 	Name string
 	net.Listener
+	// Ours says that an instance of the program itself has opened it, by a configuration that may have been another.
+	Ours bool
 }
 
 // parent names, for a program that an instance of itself has started, that instance: nobody knows the
@@ -33,7 +35,8 @@ const parent = "STARTTLS_PARENT"
 // think them theirs.
 func Listeners() ([]Socket, error) {
 	count, names := os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
-	if os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) && os.Getenv(parent) != strconv.Itoa(os.Getppid()) {
+	ours := os.Getenv(parent) == strconv.Itoa(os.Getppid())
+	if !ours && os.Getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) {
 		return nil, nil
 	}
 	for _, key := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", parent} {
@@ -43,10 +46,10 @@ func Listeners() ([]Socket, error) {
 	if err != nil || n < 0 {
 		return nil, fmt.Errorf("LISTEN_FDS=%q is no number of sockets", count)
 	}
-	return sockets(n, strings.Split(names, ":"))
+	return sockets(n, strings.Split(names, ":"), ours)
 }
 
-func sockets(n int, names []string) (all []Socket, err error) {
+func sockets(n int, names []string, ours bool) (all []Socket, err error) {
 	for i := range n {
 		f := os.NewFile(uintptr(firstFD+i), "LISTEN_FD_"+strconv.Itoa(firstFD+i))
 		ln, lerr := net.FileListener(f) // a copy of the descriptor, closed on exec
@@ -55,7 +58,7 @@ func sockets(n int, names []string) (all []Socket, err error) {
 			err = errors.Join(err, fmt.Errorf("socket %d of the service manager: %w", i, lerr))
 			continue
 		}
-		s := Socket{Listener: ln}
+		s := Socket{Listener: ln, Ours: ours}
 		if i < len(names) {
 			s.Name = names[i]
 		}

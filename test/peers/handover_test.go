@@ -168,6 +168,48 @@ func TestHandOverEndsTheBoard(t *testing.T) {
 	}
 }
 
+// TestHandOverFollowsTheFile: a route that is gone, and a board that has moved, keep nobody from taking over.
+func TestHandOverFollowsTheFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	kept, gone, config := filepath.Join(dir, "kept"), "127.0.0.1:"+freePort(t), filepath.Join(dir, "starttls.toml")
+	write := func(board, more string) {
+		text := "state = \"" + dir + "\"\n[metrics]\nlisten = \"" + board + "\"\n[[route]]\nlisten = \"smtp+unix:" + kept + "\"\n"
+		if err := os.WriteFile(config, []byte(text+more), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, after := "127.0.0.1:"+freePort(t), "127.0.0.1:"+freePort(t)
+	write(before, "[[route]]\nlisten = \"smtp://"+gone+"\"\n")
+	all := beginInstances(t, dir, "--config", config)
+	var l *mailLine
+	until(t, "listener", func() (ok bool) {
+		var err error
+		l, err = smtpGreeted("tcp", gone)
+		return err == nil
+	})
+	l.Close()
+	write(after, "")
+	all.next()
+	if l, err := smtpGreeted("unix", kept); err != nil || l.noop() != nil {
+		t.Error(err)
+	}
+	if conn, err := net.Dial("tcp", after); err != nil {
+		t.Error(err)
+	} else {
+		conn.Close()
+	}
+	until(t, "ends of what is gone", func() bool {
+		for _, at := range []string{gone, before} {
+			if conn, err := net.Dial("tcp", at); err == nil {
+				conn.Close()
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // TestHandOverThatFailsChangesNothing: here the new instance finds a mistake in its configuration.
 func TestHandOverThatFailsChangesNothing(t *testing.T) {
 	t.Parallel()
