@@ -300,6 +300,9 @@ type Dialect struct {
 	Work string
 	// Password says that Work holds one, so that a refusal may be a judgement of it.
 	Password bool
+	// Guess, if not empty, is a login with a password, where Work asks for one without: for a server that
+	// refuses Work for want of the mechanism. It may leave a failed login in the server's log.
+	Guess string
 	// Login returns how a client logs in, a message for each answer, nil where the protocol is not one for
 	// accounts or that takes more than words. It is for probing.
 	Login func(user, password string) []string

@@ -4,18 +4,18 @@ import "strings"
 
 // IMAP is STARTTLS in IMAP4rev1 and IMAP4rev2. imap_caps.go has its capability lists and our words.
 var IMAP = Dialect{
-	Name:     "imap",
-	Spec:     "RFC 9051 §6.2.1",
-	Schemes:  []Scheme{{Name: "imap", Port: 143, Beside: "imaps"}, {Name: "imaps", Port: 993, Implicit: true}},
-	Script:   script("G a C u R | a C"),
-	ALPN:     []string{"imap"},
-	Tells:    "id",
-	Work:     "v LOGIN verify verify\r\n",
-	Login:    imapLogin,
-	Password: true,
-	Tried:    []string{"Dovecot 2.3.19.1", "curl 7.88.1", "mbsync 1.4.4", "fetchmail 6.4.37", "OpenSSL 3.0", "GnuTLS 3.7.9"},
-	Limit:    64 << 10,
-	Speak:    func(we Side, inside bool) Speech { return teller{speech{&imap{inside: inside}, we}} },
+	Name:    "imap",
+	Spec:    "RFC 9051 §6.2.1",
+	Schemes: []Scheme{{Name: "imap", Port: 143, Beside: "imaps"}, {Name: "imaps", Port: 993, Implicit: true}},
+	Script:  script("G a C u R | a C"),
+	ALPN:    []string{"imap"},
+	Tells:   "id",
+	Work:    "v AUTHENTICATE PLAIN\r\n",
+	Guess:   "v LOGIN verify verify\r\n",
+	Login:   imapLogin,
+	Tried:   []string{"Dovecot 2.3.19.1", "curl 7.88.1", "mbsync 1.4.4", "fetchmail 6.4.37", "OpenSSL 3.0", "GnuTLS 3.7.9"},
+	Limit:   64 << 10,
+	Speak:   func(we Side, inside bool) Speech { return teller{speech{&imap{inside: inside}, we}} },
 }
 
 type imap struct {

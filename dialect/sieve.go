@@ -6,19 +6,18 @@ import "strings"
 // again inside TLS (RFC 5804 §1.7, §2.2). A Greeting is said as such a block and heard as Caps; who
 // answers the upgrade with words of its own owes the client a Caps inside, before it is asked.
 var Sieve = Dialect{
-	Name:     "sieve",
-	Spec:     "RFC 5804 §2.2",
-	Schemes:  []Scheme{{Name: "sieve", Port: 4190}},
-	Script:   script("C u R | C"),
-	ALPN:     []string{"managesieve"},
-	Fresh:    true,
-	Tells:    "xclient",
-	Work:     "AUTHENTICATE \"PLAIN\" \"AHZlcmlmeQB2ZXJpZnk=\"\r\n",
-	Login:    sieveLogin,
-	Password: true,
-	Tried:    []string{"Dovecot 2.3.19.1", "Cyrus 3.6.1", "sieve-connect 0.90", "OpenSSL 3.0"},
-	Limit:    64 << 10,
-	Speak:    func(we Side, inside bool) Speech { return teller{speech{&sieve{inside: inside}, we}} },
+	Name:    "sieve",
+	Spec:    "RFC 5804 §2.2",
+	Schemes: []Scheme{{Name: "sieve", Port: 4190}},
+	Script:  script("C u R | C"),
+	ALPN:    []string{"managesieve"},
+	Fresh:   true,
+	Tells:   "xclient",
+	Work:    "AUTHENTICATE \"PLAIN\"\r\n",
+	Login:   sieveLogin,
+	Tried:   []string{"Dovecot 2.3.19.1", "Cyrus 3.6.1", "sieve-connect 0.90", "OpenSSL 3.0"},
+	Limit:   64 << 10,
+	Speak:   func(we Side, inside bool) Speech { return teller{speech{&sieve{inside: inside}, we}} },
 }
 
 type sieve struct {

@@ -22,10 +22,14 @@ var clearRows = []row{
 	{ids: []string{"clear.word-variants"}, edit: variants, judge: judgeVariants},
 }
 
-// workFirst does the first real work before it asks for TLS.
+// workFirst does the first real work before it asks for TLS. Where a login can be begun without a password, one is
+// said only to a server that refuses that: a login that fails is slow, and makes the next ones slow.
 func workFirst(v *visit) (edit, bool) {
 	d := v.endpoint.Dialect
-	e := edit{before: []string{d.Work}, short: true}
+	e := edit{before: []step{{words: d.Work}}, short: true}
+	if d.Guess != "" && v.honest.heard.Offer != dialect.Required {
+		e.before = append(e.before, step{d.Guess, refused})
+	}
 	if odd := odds[d.Name]; odd.work != nil {
 		odd.work(&e)
 	}
@@ -45,13 +49,13 @@ func judgeWork(v *visit, t *talk) {
 		v.say(id, finding.Good, "the server says that there is no login before TLS")
 		return
 	}
-	if len(t.answers) == 0 {
+	if len(t.replies) == 0 {
 		v.say(id, finding.NotTestable, "%s", cause(t))
 		return
 	}
-	answer := t.answers[len(t.answers)-1]
+	said := t.replies[len(t.replies)-1]
 	switch {
-	case len(answer) > 0:
+	case len(said.answer) > 0:
 	case t.err == nil:
 		v.say(id, finding.NotTestable, "the protocol has no answer to it")
 		return
@@ -62,12 +66,12 @@ func judgeWork(v *visit, t *talk) {
 		v.say(id, finding.Good, "%v", t.err)
 		return
 	}
-	m := answer[len(answer)-1]
+	m := last(said.answer)
 	refused := m.Kind == dialect.No || m.Kind == dialect.Bye
 	switch {
 	case refused && (m.Why == dialect.TLSRequired || tlsWords.Match(m.Raw)):
 		v.say(id, finding.Good, "%s", finding.Quote(m.Raw))
-	case refused && d.Password:
+	case refused && (d.Password || said.words == d.Guess):
 		v.say(id, finding.Insufficient, "a password was judged in the clear: %s", finding.Quote(m.Raw))
 	case refused:
 		v.say(id, finding.Good, "refused, for another reason: %s", finding.Quote(m.Raw))

@@ -58,14 +58,14 @@ var mailRows = []row{
 func oldHello(v *visit) (edit, bool) {
 	refusal, ok := errors.AsType[*starttls.Error](v.honest.road)
 	refused := ok && errors.Is(refusal, starttls.ErrRefused) && refusal.At == dialect.Caps
-	return edit{before: []string{"HELO " + v.config.Name + "\r\n"}, short: true, anyway: true}, refused && odds[v.endpoint.Dialect.Name].work != nil
+	return edit{before: []step{{words: "HELO " + v.config.Name + "\r\n"}}, short: true, anyway: true}, refused && odds[v.endpoint.Dialect.Name].work != nil
 }
 
 func judgeOldHello(v *visit, t *talk) {
-	if len(t.answers) == 0 || len(t.answers[0]) == 0 {
+	if len(t.replies) == 0 || len(t.replies[0].answer) == 0 {
 		return
 	}
-	if m := t.answers[0][0]; m.Kind != dialect.No {
+	if m := t.replies[0].answer[0]; m.Kind != dialect.No {
 		v.signed("strip.hello-refused", "EHLO: "+cause(v.honest)+"; HELO: "+finding.Quote(m.Raw))
 	}
 }
@@ -82,12 +82,15 @@ type odd struct {
 	unsure bool
 }
 
+// offersLogin begins a login without a password.
+const offersLogin = "AUTH PLAIN\r\n"
+
 // mailOdd offers a login without giving one, begins a transaction, and goes on with it inside TLS.
 var mailOdd = odd{
 	work: func(e *edit) {
 		e.short = false
-		e.givesUp = "*\r\n"
-		e.before = append([]string{"AUTH PLAIN\r\n", e.givesUp}, e.before...)
+		begun := func(first []dialect.Message) bool { return !refused(first) } // some servers hang up on giving up what is not
+		e.before = append([]step{{words: offersLogin}, {"*\r\n", begun}}, e.before...)
 		e.inside = append(e.inside, dialect.Message{Kind: dialect.Secret, Raw: []byte("RCPT TO:<postmaster>\r\n")})
 	},
 	judge: judgeMailState,
@@ -97,19 +100,13 @@ var mailOdd = odd{
 var judged = regexp.MustCompile(`^(2\d\d|4\d\d|55[0-4])`)
 
 func judgeMailState(v *visit, t *talk) {
-	answer := func(all [][]dialect.Message, i int) string {
-		if i >= len(all) || len(all[i]) == 0 {
-			return ""
-		}
-		return string(all[i][len(all[i])-1].Raw)
-	}
 	const login, state = "clear.login-before-tls", "clear.state-kept"
-	if begun := answer(t.answers, 0); regexp.MustCompile("^334").MatchString(begun) {
+	if begun := t.answerTo(offersLogin); strings.HasPrefix(begun, "334") {
 		v.say(login, finding.Insufficient, "a login is begun in the clear: %s", finding.Quote([]byte(begun)))
 	}
-	mail, rcpt := answer(t.answers, 2), answer(t.inside, 0)
+	mail, rcpt := t.answerTo(v.endpoint.Dialect.Work), string(inner(t))
 	switch {
-	case !regexp.MustCompile("^250").MatchString(mail):
+	case !strings.HasPrefix(mail, "250"):
 		v.say(state, finding.Good, "no transaction is begun in the clear: %s", finding.Quote([]byte(mail)))
 	case errors.Is(t.err, errRefused):
 		v.say(state, finding.Good, "the upgrade is refused within a transaction: %s", finding.Quote(t.ready.Raw))

@@ -36,7 +36,7 @@ func passwordAlone(v *visit) (edit, bool) {
 func nameBefore(v *visit) (edit, bool) {
 	name, _, ok := twoSteps(v)
 	e, _ := passwordAlone(v)
-	e.before = []string{name}
+	e.before = []step{{words: name}}
 	return e, ok
 }
 
@@ -51,10 +51,9 @@ func inner(t *talk) []byte {
 
 func judgeName(v *visit, t *talk) {
 	const id = "clear.state-kept"
-	refused := len(t.answers) > 0 && len(t.answers[0]) > 0 && t.answers[0][0].Kind == dialect.No
 	switch known := inner(t); {
-	case refused:
-		v.say(id, finding.Good, "no login is begun in the clear: %s", finding.Quote(t.answers[0][0].Raw))
+	case len(t.replies) > 0 && refused(t.replies[0].answer):
+		v.say(id, finding.Good, "no login is begun in the clear: %s", finding.Quote(last(t.replies[0].answer).Raw))
 	case errors.Is(t.err, errRefused):
 		v.say(id, finding.Good, "the upgrade is refused within a login: %s", finding.Quote(t.ready.Raw))
 	case known == nil || v.alone == nil:

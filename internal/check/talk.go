@@ -18,27 +18,38 @@ import (
 // An edit is how one conversation leaves the straight road of its dialect's script. The zero edit goes
 // it: up to the upgrade, TLS, goodbye.
 type edit struct {
-	before  []string                      // said before the upgrade, one by one
-	short   bool                          // and nothing after that
-	givesUp string                        // one of before: ends what the one before it has begun, if it has
-	anyway  bool                          // go on although the server does not know the hello
-	mangle  []func(upgrade []byte) []byte // the upgrade, said wrongly, one by one while it is refused
-	glue    []byte                        // stands behind the upgrade
-	apart   bool                          // glue is in a segment of its own
-	rush    bool                          // hello, upgrade and glue are one segment
-	config  func(*tls.Config)             // changes the handshake
-	bare    func(net.Conn) error          // takes the place of the handshake
-	inside  []dialect.Message             // said inside TLS, one by one
-	record  bool                          // keep the records of the server and their secrets
+	before []step                        // said before the upgrade, one by one
+	short  bool                          // and nothing after that
+	anyway bool                          // go on although the server does not know the hello
+	mangle []func(upgrade []byte) []byte // the upgrade, said wrongly, one by one while it is refused
+	glue   []byte                        // stands behind the upgrade
+	apart  bool                          // glue is in a segment of its own
+	rush   bool                          // hello, upgrade and glue are one segment
+	config func(*tls.Config)             // changes the handshake
+	bare   func(net.Conn) error          // takes the place of the handshake
+	inside []dialect.Message             // said inside TLS, one by one
+	record bool                          // keep the records of the server and their secrets
+}
+
+// A step is something said before the upgrade.
+type step struct {
+	words string
+	after func(first []dialect.Message) bool // whether it is said after that answer to the first; nil is always
+}
+
+// A reply is what was answered to a step.
+type reply struct {
+	words  string // the step's
+	answer []dialect.Message
 }
 
 // A talk is what was heard in one conversation. How far it came is told by stage.
 type talk struct {
 	heard   starttls.Heard
-	road    error               // of the way to the upgrade, ErrNotOffered included
-	answers [][]dialect.Message // to edit.before
-	mangled []dialect.Message   // answers to edit.mangle
-	ready   dialect.Message     // the answer to the upgrade
+	road    error             // of the way to the upgrade, ErrNotOffered included
+	replies []reply           // to edit.before
+	mangled []dialect.Message // answers to edit.mangle
+	ready   dialect.Message   // the answer to the upgrade
 	state   *tls.ConnectionState
 	first   []dialect.Message // said inside TLS before we spoke
 	inside  [][]dialect.Message
@@ -51,6 +62,16 @@ type talk struct {
 	times   [4]time.Duration
 	records []byte          // as the server sent them, if edit.record
 	keylog  strings.Builder // and their secrets
+}
+
+// answerTo returns the last message that answers a step, "" if there is none.
+func (t *talk) answerTo(words string) string {
+	for _, r := range t.replies {
+		if r.words == words && len(r.answer) > 0 {
+			return string(last(r.answer).Raw)
+		}
+	}
+	return ""
 }
 
 // A stage is how far a conversation came.
@@ -131,13 +152,12 @@ func (c *conversation) approach(context.Context) error {
 
 // before says what is to be said before the upgrade.
 func (c *conversation) before(context.Context) error {
-	for i, words := range c.edit.before {
-		if words == c.edit.givesUp && refused(c.answers[i-1]) {
-			c.answers = append(c.answers, nil)
-			continue // there is nothing to give up, and some servers hang up on it
+	for _, s := range c.edit.before {
+		if s.after != nil && !s.after(c.replies[0].answer) {
+			continue
 		}
-		answer, err := c.ask(dialect.Message{Kind: dialect.Secret, Raw: []byte(words)})
-		c.answers = append(c.answers, answer)
+		answer, err := c.ask(dialect.Message{Kind: dialect.Secret, Raw: []byte(s.words)})
+		c.replies = append(c.replies, reply{s.words, answer})
 		if err != nil {
 			return err
 		}

@@ -54,13 +54,20 @@ var strictPostfix = []string{
 	"tls_high_cipherlist = ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2", "tls_preempt_cipherlist = yes",
 }
 
+// clearLogins are taken by a Dovecot that has TLS, and clearLogin is what must be found then.
+var (
+	clearLogins = []string{"disable_plaintext_auth = no"}
+	clearLogin  = []string{"clear.mechanisms-before-tls", "clear.login-before-tls"}
+)
+
 func checkedServers() []checked {
-	dovecot := func(mode peer.Mode, url func(*peer.Dovecot) string) func(*testing.T, *peer.PKI) string {
+	dovecot := func(mode peer.Mode, url func(*peer.Dovecot) string, extra ...string) func(*testing.T, *peer.PKI) string {
 		return func(t *testing.T, _ *peer.PKI) string {
-			return url(peer.StartDovecot(t, peer.DovecotOptions{Mode: mode}))
+			return url(peer.StartDovecot(t, peer.DovecotOptions{Mode: mode, Extra: extra}))
 		}
 	}
 	imap := func(d *peer.Dovecot) string { return "imap://" + d.IMAP }
+	sieve := func(d *peer.Dovecot) string { return "sieve://" + d.Sieve }
 	pop3 := func(d *peer.Dovecot) string { return "pop3://" + d.POP3 }
 	slapd := func(mode peer.Mode) func(*testing.T, *peer.PKI) string {
 		return func(t *testing.T, _ *peer.PKI) string {
@@ -121,6 +128,8 @@ func checkedServers() []checked {
 		{"dovecot-imap-bad", dovecot(peer.ModePlain, imap), []string{"clear.offer", "clear.login-before-tls"}, fromElsewhere},
 		{"dovecot-pop3-good", dovecot(peer.ModeRequired, pop3), nil, fromElsewhere},
 		{"dovecot-pop3-bad", dovecot(peer.ModePlain, pop3), []string{"clear.offer", "clear.login-before-tls"}, fromElsewhere},
+		{"dovecot-imap-clear", dovecot(peer.ModeTLS, imap, clearLogins...), clearLogin, fromElsewhere},
+		{"dovecot-sieve-clear", dovecot(peer.ModeTLS, sieve, clearLogins...), clearLogin, fromElsewhere},
 		{"slapd-good", slapd(peer.ModeRequired), nil, nil},
 		{"slapd-bad", slapd(peer.ModeTLS), []string{"clear.login-before-tls"}, nil},
 		{"postgres-good", postgres(peer.ModeRequired), nil, nil},
@@ -151,6 +160,36 @@ func TestCheckOfRealServers(t *testing.T) {
 			pki := peer.NewPKI(t)
 			row.check(t, pki, row.start(t, pki))
 		})
+	}
+}
+
+// TestCheckLeavesNoFailedLogin: that logins are taken in the clear is found without one that fails, for which a
+// server would be slow with the next ones from here.
+func TestCheckLeavesNoFailedLogin(t *testing.T) {
+	pki := peer.NewPKI(t)
+	d := peer.StartDovecot(t, peer.DovecotOptions{Extra: clearLogins})
+	for service, url := range map[string]string{"imap-login": "imap://" + d.IMAP, "managesieve-login": "sieve://" + d.Sieve} {
+		target, err := check.ParseTarget(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := check.New(check.Config{Roots: pki.Pool, Dial: fromElsewhere, Timeout: limit}).Check(t.Context(), target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends := service + ": Info: Disconnected" // a line for each session
+		for end := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
+			log, err := os.ReadFile(d.Log)
+			if err != nil || time.Now().After(end) {
+				t.Fatalf("the log is not complete: %v\n%s", err, log)
+			}
+			if strings.Contains(string(log), "auth failed") {
+				t.Fatalf("%s: a login has failed\n%s", url, log)
+			}
+			if strings.Count(string(log), ends) >= r.Services[0].Connections {
+				break
+			}
+		}
 	}
 }
 
