@@ -67,3 +67,36 @@ func TestAnEarlyHelloIsNoMatterOfTime(t *testing.T) {
 		})
 	}
 }
+
+// TestSilenceBehindTheGoAheadIsNoDefence: of a server that says nothing any more where a command was injected, nobody
+// knows whether it would have been executed inside TLS.
+func TestSilenceBehindTheGoAheadIsNoDefence(t *testing.T) {
+	t.Parallel()
+	addr := served(t, func(conn net.Conn) { animal{keep: true}.serve(&mutedConn{Conn: conn}) })
+	found := checked(t, "smtp://"+addr, func(c *Config) { c.Budget, c.Timeout = 5, time.Second })
+	for _, id := range []string{"clear.command-injection", "clear.bytes-after-ready"} {
+		if f := found[id]; f.Verdict != finding.NotTestable {
+			t.Errorf("%s: %q: %s", id, f.Verdict, f.Evidence)
+		}
+	}
+}
+
+// A mutedConn says no more when something else than a ClientHello stands behind the upgrade.
+type mutedConn struct {
+	net.Conn
+	heard []byte
+}
+
+func (c *mutedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.heard = append(c.heard, p[:n]...)
+	return n, err
+}
+
+func (c *mutedConn) Write(p []byte) (int, error) {
+	_, behind, _ := bytes.Cut(c.heard, []byte("STARTTLS\r\n"))
+	if len(behind) > 0 && behind[0] != 0x16 && !bytes.HasPrefix(p, []byte("2")) {
+		io.Copy(io.Discard, c.Conn)
+	}
+	return c.Conn.Write(p)
+}

@@ -57,12 +57,14 @@ func judgeInjection(v *visit, t *talk) {
 		v.say(behind, finding.Insufficient, "the server answers in the clear, behind its go-ahead, what was sent behind the upgrade: %s", finding.Quote(t.behind))
 		v.say(injection, finding.Good, handshakeFails)
 		return
-	case errors.Is(t.err, starttls.ErrInjected), t.stage == goAhead:
+	case errors.Is(t.err, starttls.ErrInjected):
 		v.say(injection, finding.Good, handshakeFails)
-	case t.stage < goAhead && errors.Is(t.err, errSilent):
+	case t.stage <= goAhead && errors.Is(t.err, errSilent):
 		v.say(injection, finding.NotTestable, "%v", t.err)
 		v.say(behind, finding.NotTestable, "%v", t.err)
 		return
+	case t.stage == goAhead:
+		v.say(injection, finding.Good, handshakeFails)
 	case t.stage < goAhead:
 		v.say(injection, finding.Good, "the server does not go ahead: %s", cause(t))
 	case t.stage < left:
