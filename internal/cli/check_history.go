@@ -43,6 +43,8 @@ func (r *checkRun) recall(ctx context.Context, result *finding.Result) (keep fun
 		switch {
 		case same != nil && result.Whole():
 			err = r.history.Again(ctx, same.ID, result.Started)
+		case same == nil && result.Stripped() && len(past) > 0 && past[0].Result.Stripped():
+			err = r.history.Replace(ctx, past[0].ID, result)
 		case same == nil && (result.Reached || len(past) > 0):
 			err = r.history.Add(ctx, result.Target, r.here, result)
 		}

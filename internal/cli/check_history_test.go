@@ -72,6 +72,46 @@ func (f *fickle) serve(conn net.Conn) {
 	}
 }
 
+// checkQuickly is a run with a history in a folder.
+func checkQuickly(dir, roots string, args ...string) (string, int) {
+	var out, err bytes.Buffer
+	args = append([]string{"check", "--quick", "--timeout", "30s", "--patience=-1s", "--ca", roots, "--store", "sqlite:" + filepath.Join(dir, "checks.db")}, args...)
+	status := Main(args, strings.NewReader(""), &out, &err)
+	return out.String(), status
+}
+
+// TestNoAttackPushesOutWhatWasThere: not even one that is another in each of more runs than are kept.
+func TestNoAttackPushesOutWhatWasThere(t *testing.T) {
+	current := func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(80*24*time.Hour)
+	}
+	issue := func(by *danetest.Cert) *danetest.Cert {
+		return danetest.Issue(t, by, "", []string{"mx.example.org"}, current)
+	}
+	ca := danetest.Issue(t, nil, "CA", nil, danetest.CA, current)
+	dir := t.TempDir()
+	roots := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(roots, danetest.PEM(t, ca), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var server fickle
+	server.leaf.Store(issue(ca))
+	target := "smtp://" + server.start(t) + "?match=mx.example.org"
+	if out, status := checkQuickly(dir, roots, target); status != 0 {
+		t.Fatal(status, out)
+	}
+	for i := range 12 {
+		server.leaf.Store(issue(danetest.Issue(t, nil, fmt.Sprint("villain ", i), nil, danetest.CA, current)))
+		if out, _ := checkQuickly(dir, roots, target); !strings.Contains(out, "strip.tls-intercepted") || !strings.Contains(out, "  changed       certificate: ") {
+			t.Fatalf("run %d tells nothing:\n%s", i, out)
+		}
+	}
+	server.leaf.Store(issue(ca))
+	if out, status := checkQuickly(dir, roots, target); status != 0 || !strings.Contains(out, "  changed       certificate: ") {
+		t.Errorf("when it is over: %d\n%s", status, out)
+	}
+}
+
 // TestCheckSaysWhatHasChanged: run after run, of one server and of many.
 func TestCheckSaysWhatHasChanged(t *testing.T) {
 	current := func(c *x509.Certificate) {
@@ -91,12 +131,7 @@ func TestCheckSaysWhatHasChanged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	check := func(args ...string) (string, int) {
-		var out, err bytes.Buffer
-		args = append([]string{"check", "--quick", "--timeout", "30s", "--patience=-1s", "--ca", roots, "--store", "sqlite:" + filepath.Join(dir, "checks.db")}, args...)
-		status := Main(args, strings.NewReader(""), &out, &err)
-		return out.String(), status
-	}
+	check := func(args ...string) (string, int) { return checkQuickly(dir, roots, args...) }
 	for _, row := range []struct {
 		name    string
 		before  func()

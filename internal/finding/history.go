@@ -2,6 +2,7 @@ package finding
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -34,6 +35,13 @@ func (r *Result) Whole() bool {
 	busy := func(s Service) bool { return s.Outcome == Busy }
 	mute := func(f Finding) bool { return f.ID == "mail.mx" && f.Verdict == NotTestable }
 	return !slices.ContainsFunc(r.Services, busy) && !slices.ContainsFunc(r.Findings, mute)
+}
+
+// Stripped reports whether something looks like the work of somebody who strips.
+func (r *Result) Stripped() bool {
+	looks := func(f Finding) bool { return strings.HasPrefix(f.ID, "strip.") && f.Verdict == Insufficient }
+	return slices.ContainsFunc(r.Findings, looks) ||
+		slices.ContainsFunc(r.Services, func(s Service) bool { return slices.ContainsFunc(s.Findings, looks) })
 }
 
 // Brief returns the result without what is the same for every target (the clauses) and what stands in it

@@ -70,6 +70,19 @@ func (r *Runs) Add(ctx context.Context, target, place string, result *finding.Re
 	})
 }
 
+// Replace puts what a run has found in the place of what the one with an id has.
+func (r *Runs) Replace(ctx context.Context, id string, result *finding.Result) error {
+	text, err := json.Marshal(result.Brief())
+	if err != nil {
+		return err
+	}
+	return r.store.ask(ctx, writeTimeout, func(ctx context.Context, db *sql.DB) error {
+		at := result.Started.Unix()
+		_, err := db.ExecContext(ctx, `UPDATE run SET first_at = $2, last_at = $3, result = $4 WHERE id = $1 AND last_at <= $5`, id, at, at, string(text), at)
+		return err
+	})
+}
+
 // Again notes that a run has found the same as the one with an id.
 func (r *Runs) Again(ctx context.Context, id string, at time.Time) error {
 	return r.store.ask(ctx, writeTimeout, func(ctx context.Context, db *sql.DB) error {

@@ -30,7 +30,8 @@ func texts(t *testing.T, s *store.Store, target, place string) string {
 	return strings.Join(all, ", ")
 }
 
-// TestRunsAreKept: by target and place, across processes; what is found again is the last again.
+// TestRunsAreKept: by target and place, across processes; what is found again is the last again, and so is what takes
+// the place of another.
 func TestRunsAreKept(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		s := open(t, url)
@@ -65,6 +66,14 @@ func TestRunsAreKept(t *testing.T) {
 			}
 		}
 		if got := texts(t, s, "a", ""); got != "one 12:01:00, two 12:00:00" {
+			t.Error(got)
+		}
+		for i, later := range []time.Duration{2 * time.Minute, time.Second} {
+			if err := s.Runs.Replace(t.Context(), past[0].ID, found("a", at.Add(later), "three")); err != nil {
+				t.Fatal(i, err)
+			}
+		}
+		if got := texts(t, s, "a", ""); got != "three 12:02:00, one 12:01:00" {
 			t.Error(got)
 		}
 		if a, b := texts(t, s, "a", "home"), texts(t, s, "b", ""); a != "elsewhere 12:00:00" || b != "another 12:00:00" {
