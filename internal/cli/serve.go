@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -31,6 +32,7 @@ type service struct {
 	lab  *lab.Lab // what is behind mx:, nil for the world
 
 	log    *slog.Logger
+	first  *config.File // as it was at the start
 	grace  time.Duration
 	routes map[string]*served // by where they listen
 	board  *board
@@ -85,6 +87,11 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 		if s.log, err = newLogger(s.std, file); err != nil {
 			return nil, nil, err
 		}
+	}
+	if s.first == nil {
+		s.first = file
+	} else if keys := file.AsAtStart(s.first); len(keys) > 0 {
+		s.log.Warn("not followed: these are read at the start only, by a restart or SIGUSR2", "keys", strings.Join(keys, ", "))
 	}
 	if s.grace, err = file.Duration("grace", file.Grace, 30*time.Second); err != nil {
 		return nil, nil, err

@@ -218,6 +218,34 @@ func TestReloadReadsAuthoritiesAgain(t *testing.T) {
 	}
 }
 
+// TestReloadTellsWhatNeedsARestart: what is read at the start only is named, and no session suffers from it.
+func TestReloadTellsWhatNeedsARestart(t *testing.T) {
+	r := startReloading(t, "a")
+	session := r.dial("a")
+	for key, line := range map[string]string{
+		"tls.tickets": "tls.tickets = \"shared\"", "metrics": "metrics.listen = \"127.0.0.1:1\"", "log": "log.format = \"json\"",
+		"user": "user = \"nobody\"", "acme": "acme.http = \":80\"", "state": "",
+	} {
+		before := r.said.String()
+		r.configure("a")
+		if key == "state" {
+			r.text = strings.Replace(r.text, r.dir, r.t.TempDir(), 1)
+		}
+		r.text = line + "\n" + r.text
+		r.reload()
+		said := strings.TrimPrefix(r.said.String(), before)
+		if !strings.Contains(said, "level=WARN msg=\"not followed:") || !strings.Contains(said, "keys="+key+"\n") || !strings.Contains(said, "as_before=1") {
+			t.Errorf("%s: said %s", key, said)
+		}
+	}
+	session.lives()
+	before := r.said.String()
+	r.configure("a")
+	if r.reload(); strings.Contains(strings.TrimPrefix(r.said.String(), before), "WARN") {
+		t.Error("warned of a file that is as it was at the start")
+	}
+}
+
 // TestAHandOverThatFailsLeavesListenersAsTheyWere: they still stop when they are told, without a client that
 // comes. A program that is started with the descriptor of a listener must not make that one block.
 func TestAHandOverThatFailsLeavesListenersAsTheyWere(t *testing.T) {
