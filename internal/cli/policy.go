@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"starttls"
+	"starttls/internal/finding"
 	"starttls/internal/lab"
 	"starttls/internal/policy"
 	"starttls/internal/store"
@@ -293,7 +294,7 @@ func (p pending) wait(ctx context.Context, progress *progress) (*inspection, err
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-seconds.C:
-			progress.waiting(clean(p.text), waited)
+			progress.waiting(finding.Clean(p.text), waited)
 		}
 	}
 }
@@ -320,7 +321,7 @@ func (r *policyRun) tell(i *inspection) error {
 		return tellJSON(r.std.out, i)
 	}
 	if i.err != nil {
-		_, err := fmt.Fprintf(r.std.out, "%s\n\n", clean(i.err.Error()))
+		_, err := fmt.Fprintf(r.std.out, "%s\n\n", finding.Clean(i.err.Error()))
 		return err
 	}
 	if err := treeOf(i).write(r.std.out); err != nil {

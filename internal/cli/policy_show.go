@@ -9,6 +9,7 @@ import (
 
 	"starttls"
 	"starttls/dane"
+	"starttls/internal/finding"
 	"starttls/internal/policy"
 	"starttls/resolver"
 	"starttls/tlsrpt"
@@ -20,7 +21,7 @@ func treeOf(i *inspection) *branch {
 	root := &branch{text: p.Domain + ": " + i.sum()}
 	e := p.Evidence
 	if r := p.Refusal; r != nil && len(p.Attempts) == 0 && e.MXErr == nil {
-		root.add(clean(r.Text))
+		root.add(finding.Clean(r.Text))
 	}
 	showMX(root, e)
 	showSTS(root, e)
@@ -57,15 +58,15 @@ func trust(a *resolver.Answer) string {
 	if a.Why == "" {
 		return "(" + a.Status.String() + ")"
 	}
-	return "(" + a.Status.String() + ": " + clean(a.Why) + ")"
+	return "(" + a.Status.String() + ": " + finding.Clean(a.Why) + ")"
 }
 
 // fault tells of a lookup that failed, without saying again what was asked.
 func fault(err error) string {
 	if e, ok := errors.AsType[*resolver.Error](err); ok {
-		return e.Status.String() + ": " + clean(e.Err.Error())
+		return e.Status.String() + ": " + finding.Clean(e.Err.Error())
 	}
-	return clean(err.Error())
+	return finding.Clean(err.Error())
 }
 
 func showMX(root *branch, e *policy.Evidence) {
@@ -79,7 +80,7 @@ func showMX(root *branch, e *policy.Evidence) {
 	a := e.MX
 	var hosts []string
 	for _, h := range e.Hosts {
-		hosts = append(hosts, fmt.Sprintf("%d %s", h.Pref, clean(h.Name)))
+		hosts = append(hosts, fmt.Sprintf("%d %s", h.Pref, finding.Clean(h.Name)))
 	}
 	text := strings.Join(hosts, ", ")
 	switch {
@@ -102,7 +103,7 @@ func showSTS(root *branch, e *policy.Evidence) {
 	s := e.STS
 	switch {
 	case s.Policy == nil && s.Err != nil:
-		root.add("MTA-STS could not be had: " + clean(s.Err.Error()))
+		root.add("MTA-STS could not be had: " + finding.Clean(s.Err.Error()))
 		return
 	case s.Policy == nil && s.Domain != "":
 		root.add("MTA-STS: none is announced")
@@ -111,9 +112,9 @@ func showSTS(root *branch, e *policy.Evidence) {
 		return
 	}
 	end := s.Fetched.Add(s.Policy.MaxAge)
-	b := root.add(fmt.Sprintf("MTA-STS %s, id %s, fetched %s, in force until %s", s.Policy.Mode, clean(s.ID), ago(e.At.Sub(s.Fetched)), end.UTC().Format(time.DateOnly)))
+	b := root.add(fmt.Sprintf("MTA-STS %s, id %s, fetched %s, in force until %s", s.Policy.Mode, finding.Clean(s.ID), ago(e.At.Sub(s.Fetched)), end.UTC().Format(time.DateOnly)))
 	if s.Err != nil {
-		b.add("it could not be renewed: " + clean(s.Err.Error()))
+		b.add("it could not be renewed: " + finding.Clean(s.Err.Error()))
 	}
 	lines := strings.FieldsFunc(s.Policy.Text, func(c rune) bool { return c == '\r' || c == '\n' })
 	for n, line := range lines {
@@ -121,7 +122,7 @@ func showSTS(root *branch, e *policy.Evidence) {
 			b.add(fmt.Sprintf("and %d more lines", len(lines)-n))
 			break
 		}
-		b.add(clean(line))
+		b.add(finding.Clean(line))
 	}
 }
 
@@ -151,14 +152,14 @@ func showHost(root *branch, i *inspection, n int) {
 	if a.Refusal != nil {
 		verdict = fmt.Sprintf("passed over, %d %s", a.Refusal.Code, a.Refusal.Enhanced)
 	}
-	b := root.add(fmt.Sprintf("%s: %s", clean(name), verdict))
+	b := root.add(fmt.Sprintf("%s: %s", finding.Clean(name), verdict))
 	for _, s := range h.DANE.Steps {
 		showStep(b, s, h)
 	}
 	if s := h.Seen; s != nil {
 		b.add(fmt.Sprintf("memory: it gave TLS on %s", s.Last.UTC().Format(time.DateOnly)))
 	}
-	b.add("because " + clean(a.Why))
+	b.add("because " + finding.Clean(a.Why))
 	if a.Refusal == nil {
 		showDemand(b, a)
 	}
@@ -168,12 +169,12 @@ func showHost(root *branch, i *inspection, n int) {
 		}
 		text := fmt.Sprintf("judged and reported, not enforced: %s", w.Source)
 		if w.Failure != nil {
-			text += ", which fails: " + clean(w.Failure.Info)
+			text += ", which fails: " + finding.Clean(w.Failure.Info)
 		}
 		b.add(text)
 	}
 	for _, text := range i.live[n] {
-		b.add(clean(text))
+		b.add(finding.Clean(text))
 	}
 }
 
@@ -234,7 +235,7 @@ func showDemand(b *branch, a *policy.Attempt) {
 		b.add("! " + text)
 	}
 	if a.Failure != nil && a.Failure.Type != tlsrpt.TLSAInvalid {
-		b.add("! " + clean(a.Failure.Info))
+		b.add("! " + finding.Clean(a.Failure.Info))
 	}
 }
 
@@ -254,14 +255,4 @@ func risks(a *policy.Attempt) (all []string) {
 		all = append(all, "the name is from DNS: whoever forges MX chooses it")
 	}
 	return all
-}
-
-// clean makes a stranger's text fit for a terminal.
-func clean(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c >= 0x7f && c < 0xa0 || c == 0x202e {
-			return '?'
-		}
-		return c
-	}, strings.ToValidUTF8(s, "?"))
 }

@@ -115,12 +115,6 @@ func TestWrap(t *testing.T) {
 	}
 }
 
-func TestClean(t *testing.T) {
-	if got := clean("a\x1b[31m\r\nb\u202e\x9fc\xff"); strings.ContainsAny(got, "\x1b\r\n\u202e") || !utf8.ValidString(got) {
-		t.Errorf("got %q", got)
-	}
-}
-
 // TestPolicyState: what another program saw of a host counts, and is told.
 func TestPolicyState(t *testing.T) {
 	l, err := lab.Start(lab.Config{Only: []string{"tls.test"}})

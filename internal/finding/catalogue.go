@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A Clause is a place in a standard.
@@ -135,12 +137,24 @@ func (e Entry) Explain() string {
 	return b.String()
 }
 
+// Clean makes a stranger's text fit for a terminal: what cannot be printed becomes "?". A terminal takes some of
+// it for orders, by which what stands there already is changed.
+func Clean(text string) string {
+	return strings.Map(func(c rune) rune {
+		if !unicode.IsPrint(c) || c == utf8.RuneError {
+			return '?'
+		}
+		return c
+	}, text)
+}
+
 // Wrap breaks a text between words into lines of at most width bytes, where that is possible; indent stands
-// before each but the first and is not counted.
+// before each but the first and is not counted. What it returns is clean.
 func Wrap(text string, width int, indent string) string {
 	var b strings.Builder
 	at := 0
 	for i, word := range strings.Fields(text) {
+		word = Clean(word)
 		switch {
 		case i == 0:
 		case at+1+len(word) > width:

@@ -209,3 +209,27 @@ func TestWhatIsBadComesFirst(t *testing.T) {
 		}
 	}
 }
+
+// TestNoStrangerGivesOrdersToATerminal: not by what Clean returns, nor by a text that is wrapped.
+func TestNoStrangerGivesOrdersToATerminal(t *testing.T) {
+	for text, want := range map[string]string{
+		"CN=Ünï, O=a b …":               "CN=Ünï, O=a b …",
+		"a\x1b[31mb":                    "a?[31mb",
+		"\x1b]0;name\x07\u009b2J\x7f\b": "?]0;name??2J??",
+		"\u202efdp.\u2066exe\u200b":     "?fdp.?exe?",
+		"x\xffy":                        "x?y",
+	} {
+		if got := Clean(text); got != want {
+			t.Errorf("%q is clean as %q, want %q", text, got, want)
+		}
+		if got := Wrap(text, 80, ""); got != want {
+			t.Errorf("%q is wrapped as %q, want %q", text, got, want)
+		}
+	}
+	if got := Clean("a\r\nb"); got != "a??b" {
+		t.Errorf("two lines are %q", got)
+	}
+	if got := Wrap("a\r\nb", 80, ""); got != "a b" {
+		t.Errorf("two lines are wrapped as %q", got)
+	}
+}

@@ -49,9 +49,10 @@ func (c CSV) Result(r *finding.Result) error {
 	return c.w.Error()
 }
 
-// harmless keeps a spreadsheet from taking a peer's words for a formula.
+// harmless keeps a spreadsheet from taking a peer's words for a formula, and a terminal from taking them for orders.
 func harmless(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r", rune(cell[0])) {
+	cell = finding.Clean(cell)
+	if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
 		return "'" + cell
 	}
 	return cell

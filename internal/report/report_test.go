@@ -190,6 +190,24 @@ func TestTextFitsATerminal(t *testing.T) {
 	}
 }
 
+// TestAServerCannotWriteOverAReport: not by the names in its certificate, nor by anything else that is its own.
+func TestAServerCannotWriteOverAReport(t *testing.T) {
+	const orders = "\x1b[2J\x1b]0;good\x07\u009b"
+	r := result()
+	s := &r.Services[0]
+	s.Why, s.Chain[0].Issuer, s.Chain[0].Subject, s.Findings[0].Evidence = orders, orders, orders, orders
+	s.Changes = []finding.Change{{What: "certificate", Was: orders, Is: orders}}
+	var b bytes.Buffer
+	Text{W: &b, All: true}.Result(r)
+	c, err := NewCSV(&b)
+	if err == nil {
+		err = c.Result(r)
+	}
+	if err != nil || strings.ContainsAny(b.String(), orders[:1]+"\x07\u009b") || !strings.Contains(b.String(), "?[2J?]0;good??") {
+		t.Errorf("%v, %q", err, &b)
+	}
+}
+
 func TestCSVCannotBeAFormula(t *testing.T) {
 	var b bytes.Buffer
 	c, err := NewCSV(&b)
