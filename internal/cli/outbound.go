@@ -69,7 +69,7 @@ func (o *outbound) open(name string, front relay.Front, b *board) server {
 	ctx, cancel := context.WithCancel(context.Background())
 	opened := &openOutbound{cancel: cancel}
 	tell := []func(relay.Alarm){func(a relay.Alarm) {
-		b.Alarm(fmt.Sprintf("%s: %s (%s, %s): %s", name, a.Host, a.Kind, a.Source, a.Text))
+		b.Alarm(fmt.Sprintf("%s: %s (%s, %s): %s", name, cmp.Or(a.Host, a.Domain), a.Kind, a.Source, a.Text))
 	}}
 	if o.hook != nil {
 		hook := o.hook()
@@ -153,7 +153,7 @@ func (b *board) delivered(route string, d relay.Delivery) {
 		return
 	}
 	word, _, _ := strings.Cut(d.TLS, "/")
-	name := fmt.Sprintf("starttls_deliveries_total{route=%q,outcome=%q,level=%q,tls=%q}", route, d.Outcome, d.Level, cmp.Or(word, "none"))
+	name := fmt.Sprintf("starttls_deliveries_total{route=%q,outcome=%q,level=%q,tls=%q}", route, d.Outcome, cmp.Or(d.Level, "unknown"), cmp.Or(word, "unknown"))
 	b.Set.GetOrCreateCounter(name).Inc()
 }
 

@@ -31,8 +31,8 @@ type Verdict struct {
 	// Stripped: the host gave TLS before and gives none now. That is an alarm, whatever becomes of the mail.
 	Stripped bool
 	// Word is the verdict for logs in the manner of Postfix: "dane", "may:none" where there was no TLS,
-	// "!secure:certificate-host-mismatch" where a demand was not met, with "/requiretls" behind the level
-	// where the message asked for that.
+	// "!secure:certificate-host-mismatch" where a demand was not met, "dane?" where it did not come to
+	// the question; with "/requiretls" behind the level where the message asked for that.
 	Word string
 	// Outcomes are how reports count the session: one for each policy that there is, enforced or not. There
 	// are none where it did not come to the question of TLS.
@@ -180,6 +180,25 @@ func (a *Attempt) sign(f *tlsrpt.Failure, s Session) {
 	if s.Addr.IsValid() {
 		f.ReceivingIP = s.Addr.String()
 	}
+}
+
+// Word is the verdict on a host that there was no session with, as [Verdict].Word. why is the reason. The level is
+// left out where it is not known, and the word is empty where TLS has nothing to do with that.
+func (a *Attempt) Word(why *Refusal) string {
+	switch {
+	case !a.Undecided():
+		return a.word(Session{}, Verdict{Refusal: why})
+	case why.Failure != nil:
+		return "!" + string(why.Failure.Type)
+	}
+	return ""
+}
+
+// Undecided reports whether it is not known what would be demanded of the host: it is passed over because of what the
+// DNS says, or does not say.
+func (a *Attempt) Undecided() bool {
+	r := a.Refusal
+	return r != nil && (r.Failure == nil || r.Failure.Type == tlsrpt.DNSSECInvalid)
 }
 
 // word is the verdict in one word.

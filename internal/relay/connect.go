@@ -13,9 +13,9 @@ import (
 	"starttls/tlsrpt"
 )
 
-// connect opens a session at one address of an attempt and has it judged. It returns the session or why no
-// mail may go there.
-func (d *delivery) connect(ctx context.Context, a *policy.Attempt, ip netip.Addr) (*hop, *policy.Refusal) {
+// connect opens a session at one address of an attempt and has it judged. It returns the session, nil if the
+// verdict is that no mail may go there.
+func (d *delivery) connect(ctx context.Context, a *policy.Attempt, ip netip.Addr) (*hop, policy.Verdict) {
 	h, session := d.relay.approach(ctx, a, ip)
 	verdict := a.Judge(session, d.relay.TLS)
 	if h == nil && (verdict.Refusal == nil || verdict.Refusal.Failure == nil) { // nothing was said of TLS
@@ -29,11 +29,11 @@ func (d *delivery) connect(ctx context.Context, a *policy.Attempt, ip netip.Addr
 		if h != nil {
 			h.quit()
 		}
-		return nil, verdict.Refusal
+		return nil, verdict
 	}
 	h.word, h.next = verdict.Word, d.next
 	d.remember(ctx, a, session)
-	return h, nil
+	return h, verdict
 }
 
 // unreached is the refusal of a host with which it did not come to the question of TLS.

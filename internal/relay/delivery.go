@@ -20,6 +20,7 @@ type delivery struct {
 	spare *hop // a session from the last message, if there is one
 	hop   *hop
 	no    *reply // why there is none
+	at    *trial // the host that it came to, or that the reply is about, nil if there is none
 	// held says that only a demand for TLS stands in the way, so that the message may still say that it
 	// does without (RFC 8689 §4.2.2).
 	held bool
@@ -44,6 +45,7 @@ func (r *Relay) newDelivery(next string, env *envelope) *delivery {
 func (d *delivery) open(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, d.relay.Times.Walk)
 	defer cancel()
+	d.at = nil
 	plan := d.relay.Plan(ctx, d.next, d.message)
 	w := walk{delivery: d, plan: plan}
 	if d.hop = w.run(ctx); d.hop == nil && d.relay.Again != nil {
@@ -53,13 +55,14 @@ func (d *delivery) open(ctx context.Context) {
 		}
 	}
 	if d.no, d.held = nil, false; d.hop != nil {
+		d.at = d.hop.trial()
 		for _, r := range d.rcpts {
 			d.logRefused(r)
 		}
 		return
 	}
 	if d.no = w.final; d.no == nil {
-		d.no, d.held = refusalReply(w.plan.Conclude(w.refusals), d.id), d.mayRelax(ctx, &w)
+		d.no, d.held = refusalReply(w.conclude(), d.id), d.mayRelax(ctx, &w)
 	}
 	for _, r := range d.rcpts {
 		r.reply = *d.no

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"starttls"
@@ -19,7 +20,7 @@ type Alarm struct {
 	Time   time.Time `json:"time"`
 	ID     string    `json:"id"` // of the delivery, in the log
 	Domain string    `json:"domain"`
-	Host   string    `json:"host"`
+	Host   string    `json:"host"` // empty if it is the domain whose DNS is at fault
 	Addr   string    `json:"addr"`
 	// Kind is "stripped", TLS is not offered; "broken", it does not come about; "unverified", it is not with
 	// whom it must be; "unlisted", the host is not in the domain's MTA-STS policy; or "dnssec", what the DNS
@@ -96,11 +97,41 @@ func kindOf(err error) string {
 type Delivery struct {
 	Outcome    string // "sent", "deferred" or "refused"
 	Recipients int
-	// Level and Source are of the host that was reached last, if one was; TLS is what the session was worth.
-	Level  starttls.Level
+	// Level and Source are what was demanded of the host that has taken the message, or that the reply is about,
+	// and because of what. They are empty if that is not known.
+	Level  string
 	Source policy.Source
-	TLS    string
+	TLS    string // what the session was worth (policy.Verdict.Word); empty where nothing was said of TLS
 	Took   time.Duration
+}
+
+// A trial is a host that a delivery has come to, or was kept from.
+type trial struct {
+	attempt *policy.Attempt
+	addr    netip.AddrPort // none if it was passed over
+	word    string         // the verdict
+}
+
+func (h *hop) trial() *trial { return &trial{h.attempt, h.addr, h.word} }
+
+// attrs are what the log tells of it.
+func (t *trial) attrs(e *Delivery) (all []slog.Attr) {
+	add := func(key, value string) {
+		if value != "" {
+			all = append(all, slog.String(key, value))
+		}
+	}
+	if e.TLS = t.word; !t.attempt.Undecided() {
+		e.Level, e.Source = t.attempt.Level.String(), t.attempt.Source
+	}
+	add("mx", t.attempt.Host)
+	if t.addr.IsValid() {
+		add("addr", t.addr.String())
+	}
+	add("level", e.Level)
+	add("source", string(e.Source))
+	add("tls", e.TLS)
+	return all
 }
 
 // log tells how a delivery ended.
@@ -109,10 +140,8 @@ func (d *delivery) log(rcpts []*recipient, r reply) {
 	attrs := []slog.Attr{
 		slog.String("id", d.id), slog.String("domain", d.next), slog.Int("recipients", e.Recipients), slog.String("outcome", e.Outcome),
 	}
-	if h := d.hop; h != nil {
-		e.Level, e.Source, e.TLS = h.attempt.Level, h.attempt.Source, h.word
-		attrs = append(attrs, slog.String("mx", h.attempt.Host), slog.String("addr", h.addr.String()),
-			slog.String("level", e.Level.String()), slog.String("source", string(e.Source)), slog.String("tls", e.TLS))
+	if d.at != nil {
+		attrs = append(attrs, d.at.attrs(&e)...)
 	}
 	attrs = append(attrs, slog.String("reply", r.String()), slog.Duration("took", e.Took.Round(time.Millisecond)))
 	level := slog.LevelInfo

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -60,7 +61,7 @@ func (h *Hook) due(a Alarm) bool {
 	if every == 0 {
 		every = 15 * time.Minute
 	}
-	key := a.Kind + " " + a.Host
+	key := a.Kind + " " + cmp.Or(a.Host, a.Domain)
 	if last, told := h.last[key]; told && a.Time.Sub(last) < every {
 		return false
 	}

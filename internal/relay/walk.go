@@ -15,8 +15,9 @@ type walk struct {
 	*delivery
 	plan     *policy.Plan
 	refusals []*policy.Refusal
-	final    *reply // a server's answer after which no other is asked
-	wanted   bool   // a server wants TLS that could not be had
+	tried    []*trial // of whom the refusals tell, one for each
+	final    *reply   // a server's answer after which no other is asked
+	wanted   bool     // a server wants TLS that could not be had
 }
 
 // run tries hosts and addresses in order (RFC 5321 §5.1) until one takes a recipient, or refuses for
@@ -64,11 +65,11 @@ func (w *walk) settled() bool {
 // try opens a session at one address and begins the transaction there. Why it does not is noted.
 func (w *walk) try(ctx context.Context, a *policy.Attempt, ip netip.Addr) *hop {
 	if ctx.Err() != nil {
-		w.refused(451, "4.4.1", "there was no time to try %s", a.Host)
+		w.unasked(a, ip, 451, "4.4.1", "there was no time to try %s", a.Host)
 		return nil
 	}
 	if w.relay.NotHere && (ip.IsLoopback() || ip.IsUnspecified()) {
-		w.refused(550, "5.4.6", "%s[%s] is this machine: mail would go in circles", a.Host, ip)
+		w.unasked(a, ip, 550, "5.4.6", "%s[%s] is this machine: mail would go in circles", a.Host, ip)
 		return nil
 	}
 	if h := w.take(a); h != nil {
@@ -77,13 +78,13 @@ func (w *walk) try(ctx context.Context, a *policy.Attempt, ip netip.Addr) *hop {
 		}
 		h.conn.Close() // it is old: whatever was said on it, a new one may say otherwise
 	}
-	h, refusal := w.connect(ctx, a, ip)
-	if refusal != nil {
-		w.refusals = append(w.refusals, refusal)
+	h, verdict := w.connect(ctx, a, ip)
+	if h == nil {
+		w.refuse(verdict.Refusal, &trial{a, netip.AddrPortFrom(ip, a.Port), verdict.Word})
 		return nil
 	}
 	if no := h.lacks(w.env, w.rcpts); no != nil {
-		w.refusals = append(w.refusals, no)
+		w.refuse(no, h.trial())
 		h.quit()
 		return nil
 	}
@@ -98,7 +99,7 @@ func (w *walk) try(ctx context.Context, a *policy.Attempt, ip netip.Addr) *hop {
 func (w *walk) failed(h *hop, err error) {
 	said, ok := errors.AsType[*replyError](err)
 	if !ok {
-		w.refused(451, "4.4.2", "%s: %v", h, err)
+		w.refused(h.trial(), 451, "4.4.2", "%s: %v", h, err)
 		h.conn.Close()
 		return
 	}
@@ -108,10 +109,10 @@ func (w *walk) failed(h *hop, err error) {
 	// (RFC 8689 §4.2.2).
 	if r.code < 500 || r.code == 530 && !said.secured && !w.message.TLSOptional {
 		w.wanted = w.wanted || r.code == 530
-		w.refused(451, "4"+r.enhanced[1:], "%s said: %s", h, said.reply)
+		w.refused(h.trial(), 451, "4"+r.enhanced[1:], "%s said: %s", h, said.reply)
 		return
 	}
-	w.final = &r
+	w.final, w.at = &r, h.trial()
 }
 
 // transact names sender and recipients on a session.
@@ -131,13 +132,36 @@ func (w *walk) transact(ctx context.Context, h *hop) error {
 	return nil
 }
 
-func (w *walk) refused(code int, enhanced, format string, args ...any) {
-	w.refusals = append(w.refusals, &policy.Refusal{Code: code, Enhanced: enhanced, Text: fmt.Sprintf(format, args...)})
+// refuse notes why a host does not take the message.
+func (w *walk) refuse(why *policy.Refusal, t *trial) {
+	w.refusals, w.tried = append(w.refusals, why), append(w.tried, t)
+}
+
+func (w *walk) refused(t *trial, code int, enhanced, format string, args ...any) {
+	w.refuse(&policy.Refusal{Code: code, Enhanced: enhanced, Text: fmt.Sprintf(format, args...)}, t)
+}
+
+// unasked notes why an address is left alone.
+func (w *walk) unasked(a *policy.Attempt, ip netip.Addr, code int, enhanced, format string, args ...any) {
+	why := &policy.Refusal{Code: code, Enhanced: enhanced, Text: fmt.Sprintf(format, args...)}
+	w.refuse(why, &trial{a, netip.AddrPortFrom(ip, a.Port), a.Word(why)})
+}
+
+// conclude returns what is told of all that was tried, and notes whom it is about.
+func (w *walk) conclude() *policy.Refusal {
+	told := w.plan.Conclude(w.refusals)
+	for i, r := range w.refusals {
+		if w.at == nil || r == told || told.Failure != nil && r.Failure == told.Failure {
+			w.at = w.tried[i]
+		}
+	}
+	return told
 }
 
 // passedOver notes what was refused without a session.
 func (w *walk) passedOver(a *policy.Attempt) {
-	w.refusals = append(w.refusals, a.Refusal)
+	word := a.Word(a.Refusal)
+	w.refuse(a.Refusal, &trial{attempt: a, word: word})
 	f := a.Refusal.Failure
 	if f == nil {
 		return
@@ -145,9 +169,9 @@ func (w *walk) passedOver(a *policy.Attempt) {
 	w.tally([]tlsrpt.Outcome{{Policy: a.Policy, Failed: true, Failures: []tlsrpt.Failure{*f}}})
 	switch {
 	case f.Reason == tlsrpt.ReasonMXNotInPolicy:
-		w.alarm(a, Alarm{Kind: "unlisted", Source: a.Source, Text: a.Refusal.Text}, "!"+string(f.Type))
+		w.alarm(a, Alarm{Kind: "unlisted", Source: a.Source, Text: a.Refusal.Text}, word)
 	case f.Type == tlsrpt.DNSSECInvalid:
-		w.alarm(a, Alarm{Kind: "dnssec", Source: policy.FromDANE, Text: a.Refusal.Text}, "!"+string(f.Type))
+		w.alarm(a, Alarm{Kind: "dnssec", Source: policy.FromDANE, Text: a.Refusal.Text}, word)
 	}
 }
 
