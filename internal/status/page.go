@@ -139,7 +139,7 @@ func picture(day []Outcome) template.HTML {
 				continue
 			}
 			h := float64(n) * height / float64(most)
-			y -= h
+			y = max(y-h, 0) // the sum of rounded heights may be a trifle more
 			fmt.Fprintf(&b, `<rect class="%s" x="%d" y="%.1f" width="%d" height="%.1f"/>`, class(day[o].Word), i*barWidth, y, barWidth-1, h)
 		}
 	}

@@ -99,6 +99,31 @@ func TestPage(t *testing.T) {
 	}
 }
 
+// TestEveryOutcomeHasAColour: those of sessions and those of deliveries.
+func TestEveryOutcomeHasAColour(t *testing.T) {
+	style, _, _ := strings.Cut(pageText, "</style>")
+	for _, word := range []string{
+		"tls", "clear", "refused", "broken", "injected", "tls-failed", "backend-failed", "sent", "deferred",
+	} {
+		if !strings.Contains(strings.ReplaceAll(style, ",", " "), "."+class(word)+" ") {
+			t.Errorf("%s has none", word)
+		}
+	}
+}
+
+// TestBarsStayInThePicture: outcomes of a bar that fills it, in thirds that are no whole numbers.
+func TestBarsStayInThePicture(t *testing.T) {
+	for total := 1; total < 200; total++ {
+		day := []Outcome{{Word: "sent"}, {Word: "deferred"}, {Word: "refused"}}
+		for i := range day {
+			day[i].Steps[0] = (total + i) / len(day)
+		}
+		if text := string(picture(day)); strings.Contains(text, `"-`) {
+			t.Fatalf("of %d: %s", total, text)
+		}
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	b := &Board{Set: metrics.NewSet()}
 	b.Ended(Session{Route: "mx", Outcome: "tls", TLS: "TLS 1.3", Group: "X25519MLKEM768", In: 10, Out: 20, Took: time.Second})
