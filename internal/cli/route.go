@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,24 +101,58 @@ func (s *service) assembleRoutes(file *config.File, look bool) (all []*running, 
 	if len(file.Routes) == 0 {
 		return nil, file.Errorf("", "there is no [[route]]: nothing to serve")
 	}
-	at := make(map[string]bool)
 	for i, route := range file.Routes {
 		a := &assembly{
 			Route: route, file: file, key: fmt.Sprintf("route[%d]", i), std: s.std, log: s.log, lab: s.lab,
 			tickets: s.tickets, stapler: s.stapler, look: look,
 		}
 		r, err := a.assemble()
-		if err == nil && at[r.listen.String()] && !anyPort(r.listen) {
+		if err == nil && slices.ContainsFunc(all, func(o *running) bool { return overlap(o.listen, r.listen) }) {
 			err = a.wrong("listen", fmt.Errorf("%s is another route's already", r.listen))
 		}
 		if err != nil {
 			failed = errors.Join(failed, err)
 			continue
 		}
-		at[r.listen.String()] = true
 		all = append(all, r)
 	}
+	for _, web := range []struct{ key, address string }{
+		{"metrics.listen", file.Metrics.Listen}, {"acme.http", file.ACME.Port80}, {"acme.tls-alpn", file.ACME.Port443},
+	} {
+		if slices.ContainsFunc(all, func(r *running) bool { return overlap(r.listen, tcpAt(web.address)) }) {
+			failed = errors.Join(failed, file.Errorf(web.key, "%s is a route's already", web.address))
+		}
+	}
 	return all, failed
+}
+
+// overlap reports whether two cannot both listen. A host that is left out, or an unspecified address of either
+// family, is all addresses.
+func overlap(a, b starttls.Endpoint) bool {
+	if a.Network != b.Network || a.Network == "unix" {
+		return a.Network == b.Network && a.Address == b.Address
+	}
+	_, port, _ := net.SplitHostPort(a.Address)
+	_, other, _ := net.SplitHostPort(b.Address)
+	if port != other || port == "0" || port == "" {
+		return false
+	}
+	host, another := addressOf(a.Host), addressOf(b.Host)
+	return host == "" || another == "" || host == another
+}
+
+// addressOf returns one spelling of a listener's host, "" for all addresses.
+func addressOf(host string) string {
+	ip := net.ParseIP(host)
+	switch {
+	case host == "localhost":
+		return "127.0.0.1"
+	case ip.IsUnspecified():
+		return ""
+	case ip != nil:
+		return ip.String()
+	}
+	return strings.ToLower(host)
 }
 
 func (a *assembly) assemble() (*running, error) {

@@ -68,8 +68,8 @@ func (who identity) become() error {
 	return err
 }
 
-// leaveRoot becomes the user that the configuration names. What may be for root alone, the sockets of TCP, is opened
-// before, and put among those that were handed over. All else is done as that user: what it cannot read is found
+// leaveRoot becomes the user that the configuration names. What may be for root alone is done before: the
+// sockets of TCP are opened and put among those that were handed over, and the state folder is made. All else is done as that user: what it cannot read is found
 // out now, and not when it is read again.
 func (s *service) leaveRoot(sockets *handed) error {
 	file, err := s.read()
@@ -86,10 +86,22 @@ func (s *service) leaveRoot(sockets *handed) error {
 	if err := sockets.openAll(file); err != nil {
 		return failed(err)
 	}
+	if err := who.makeFolder(cmp.Or(file.State, defaultState())); err != nil {
+		return failed(file.Errorf("state", "%v", err))
+	}
 	if err := who.become(); err != nil {
 		return failed(file.Errorf("user", "%q: %v", file.User, err))
 	}
 	return nil
+}
+
+// makeFolder makes the state folder for that user, if it is not there and its parent is. What else is wrong with it
+// is told by who writes into it.
+func (who identity) makeFolder(dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil
+	}
+	return os.Chown(dir, who.uid, who.gid)
 }
 
 // openAll opens where a configuration wants to listen by TCP, unless that was handed over. Each is called by its
