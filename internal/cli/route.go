@@ -80,6 +80,8 @@ type assembly struct {
 	// tickets are shared with other nodes, or not.
 	tickets *sharedTickets
 	stapler *cert.Stapler
+	// stores are those of the routes before this one, which it shares where files and strictness are the same.
+	stores map[storeKey]*cert.Store
 	// servers are the endpoints behind.
 	servers []string
 	// look says to look only: nothing is made on disk.
@@ -101,17 +103,21 @@ func (s *service) assembleRoutes(file *config.File, look bool) (all []*running, 
 	if len(file.Routes) == 0 {
 		return nil, file.Errorf("", "there is no [[route]]: nothing to serve")
 	}
+	stores, told := make(map[storeKey]*cert.Store), make(map[string]bool)
 	for i, route := range file.Routes {
 		a := &assembly{
 			Route: route, file: file, key: fmt.Sprintf("route[%d]", i), std: s.std, log: s.log, lab: s.lab,
-			tickets: s.tickets, stapler: s.stapler, look: look,
+			tickets: s.tickets, stapler: s.stapler, stores: stores, look: look,
 		}
 		r, err := a.assemble()
 		if err == nil && slices.ContainsFunc(all, func(o *running) bool { return overlap(o.listen, r.listen) }) {
 			err = a.wrong("listen", fmt.Errorf("%s is another route's already", r.listen))
 		}
 		if err != nil {
-			failed = errors.Join(failed, err)
+			if !told[err.Error()] { // what all routes have in common is told once
+				failed = errors.Join(failed, err)
+			}
+			told[err.Error()] = true
 			continue
 		}
 		all = append(all, r)
@@ -264,7 +270,10 @@ func (a *assembly) front(r *running) error {
 	front := &r.Front
 	word := cmp.Or(a.MinVersion, a.file.TLS.MinVersion)
 	version, err := parseVersion(word)
-	if err != nil {
+	switch {
+	case err != nil && a.MinVersion == "":
+		return a.file.Errorf("tls.min-version", "%v", err)
+	case err != nil:
 		return a.wrong("min-version", err)
 	}
 	if word := a.file.TLS.Staple; word != "" && word != "auto" && word != "no" {
@@ -274,15 +283,16 @@ func (a *assembly) front(r *running) error {
 	if err != nil || front.Level == starttls.None {
 		return err
 	}
-	certs := pems(a.Certificates)
+	key, certs := a.key+".certificate", pems(a.Certificates)
 	if len(certs) == 0 {
-		certs = append(pems(a.file.TLS.Certificates), acmeFiles(a.file)...)
+		key, certs = "tls.certificate", append(pems(a.file.TLS.Certificates), acmeFiles(a.file)...)
 	}
+	strict := r.Dialect.ALPN != nil
 	switch {
 	case a.look && len(a.file.ACME.Certificates) > 0:
 		return nil
 	case len(certs) > 0:
-		r.certs, err = cert.Load(certs...)
+		r.certs, err = a.load(key, certs, strict)
 	case a.look:
 		return nil
 	default:
@@ -293,7 +303,7 @@ func (a *assembly) front(r *running) error {
 		return failed(err)
 	}
 	r.certs.Log = r.Log
-	r.certs.Strict = !r.self && r.Dialect.ALPN != nil
+	r.certs.Strict = !r.self && strict
 	if a.file.TLS.Staple != "no" {
 		r.certs.Staples = a.stapler
 	}
@@ -306,6 +316,27 @@ func (a *assembly) front(r *running) error {
 		r.Log.Warn("clients may use a TLS version that is no longer safe (RFC 8996)", "min_version", word)
 	}
 	return nil
+}
+
+// A storeKey is what routes must have in common to share a store of certificates.
+type storeKey struct {
+	files  string
+	strict bool
+}
+
+// load returns the store of some files, which are named at key. Routes that share it read the files again together.
+func (a *assembly) load(key string, certs []cert.Pair, strict bool) (*cert.Store, error) {
+	same := storeKey{fmt.Sprintf("%q", certs), strict}
+	if s := a.stores[same]; s != nil {
+		return s, nil
+	}
+	s, err := cert.Load(certs...)
+	if err != nil {
+		i := slices.IndexFunc(certs, func(p cert.Pair) bool { _, err := cert.Load(p); return err != nil })
+		return nil, a.file.Errorf(fmt.Sprintf("%s[%d].cert", key, i), "%v", err)
+	}
+	a.stores[same] = s
+	return s, nil
 }
 
 // pems returns the files of certificates.

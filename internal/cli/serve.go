@@ -72,7 +72,8 @@ func (s *service) check() error {
 // how the program is called.
 func (s *service) load(look bool) (file *config.File, routes map[string]*served, err error) {
 	file, routes, err = s.assemble(look)
-	if m, ok := errors.AsType[*config.Mistake](err); ok && m.Path != "" {
+	_, isFailure := errors.AsType[failure](err)
+	if m, ok := errors.AsType[*config.Mistake](err); ok && m.Path != "" && !isFailure {
 		err = failure{statusUsage, err}
 	}
 	return file, routes, err
@@ -331,10 +332,13 @@ func (s *service) reload() {
 		s.log.Error("configuration not reloaded, the one before stays in force", "err", err)
 		return
 	}
-	kept, gone := 0, s.routes
+	kept, gone, read := 0, s.routes, map[*cert.Store]bool{nil: true}
 	for key, r := range routes {
 		if old := gone[key]; old == r {
-			r.reloadCertificates()
+			if !read[r.certs] {
+				r.certs.Reload(true) // what fails is in the log
+				read[r.certs] = true
+			}
 			delete(gone, key)
 			kept++
 		}
@@ -379,11 +383,4 @@ func (s *service) takeOver(routes map[string]*served) (err error) {
 		taken = append(taken, r.ln)
 	}
 	return s.open(routes)
-}
-
-// reloadCertificates reads them again; what fails is in the log.
-func (r *running) reloadCertificates() {
-	if r.certs != nil {
-		r.certs.Reload(true)
-	}
 }
