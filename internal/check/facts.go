@@ -268,7 +268,7 @@ func (p *probing) goodSuites(ctx context.Context) {
 var common = []string{"X25519", "X448", "P-256", "P-384", "P-521"}
 
 // newest asks for TLS 1.3: the best there is, then without post-quantum groups, then with the uncommon
-// groups alone.
+// groups alone. The first question has had its answer where the honest session has a post-quantum group.
 func (p *probing) newest(ctx context.Context) {
 	if p.honest.state.Version < hello.TLS13 {
 		return
@@ -279,6 +279,9 @@ func (p *probing) newest(ctx context.Context) {
 		hello.Groups(func(g hello.Group) bool { return !g.PostQuantum() }),
 		hello.Groups(uncommon),
 	} {
+		if i == 0 && hello.Group(p.honest.state.CurveID).PostQuantum() {
+			continue
+		}
 		h := p.base(hello.TLS13)
 		h.Suites, h.Groups = hello.Suites(hello.TLS13, hello.Any), groups
 		if i == 1 && len(p.parts["tls.sni"]) == 0 {
