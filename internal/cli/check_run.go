@@ -28,7 +28,11 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err e
 		return fmt.Errorf("--jobs %d: meant is 1 or more", f.jobs)
 	}
 	for _, arg := range args { // a mistake on the command line is told before anything is asked
-		if _, err := check.ParseTarget(arg); err != nil {
+		t, err := check.ParseTarget(arg)
+		if err == nil && f.evidence.lab && t.Domain != nil {
+			err = inLab(*t.Domain)
+		}
+		if err != nil {
 			return err
 		}
 	}

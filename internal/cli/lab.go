@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"starttls/internal/lab"
+	"starttls/internal/policy"
 	"starttls/mtasts"
 	"starttls/resolver"
 )
@@ -29,6 +30,16 @@ import (
 func startLab() (*lab.Lab, error) {
 	l, err := lab.Start(lab.Config{})
 	return l, failed(err)
+}
+
+// inLab returns an error if a lab has no such domain, nor one above it: a name that is mistyped.
+func inLab(d policy.Destination) error {
+	if d.Domain == "" || slices.ContainsFunc(lab.List(), func(of lab.Domain) bool {
+		return d.Domain == of.Name || strings.HasSuffix(d.Domain, "."+of.Name)
+	}) {
+		return nil
+	}
+	return fmt.Errorf("the lab has no domain %q; \"starttls lab --list\" tells which it has", d.Domain)
 }
 
 // labNames returns a resolver that validates by a lab's anchor.

@@ -65,7 +65,19 @@ func (r *policyRun) visitAt(ctx context.Context, a *policy.Attempt, addr netip.A
 	default:
 		text += ": " + policy.Words(err)
 	}
-	return text, v.Refusal == nil
+	return text + watched(a, v), v.Refusal == nil
+}
+
+// watched tells what the policies say that are judged and not enforced: their outcomes follow the first.
+func watched(a *policy.Attempt, v policy.Verdict) (text string) {
+	for n, o := range v.Outcomes[min(1, len(v.Outcomes)):] {
+		text += fmt.Sprintf("; %s would %s", a.Watch[n].Source, map[bool]string{true: "fail", false: "be kept"}[o.Failed])
+		sep := ": "
+		for _, f := range o.Failures {
+			text, sep = text+sep+string(f.Type), ", "
+		}
+	}
+	return text
 }
 
 // describe tells of a session with TLS.

@@ -134,14 +134,14 @@ func (f *policyFlags) run(ctx context.Context, std streams, args []string) error
 	if unfit != nil {
 		fmt.Fprintf(std.err, "starttls: the DNS is not fit, and nothing it says is proved: %v\n", unfit)
 	}
-	bad, err := r.each(ctx, destinations(args, std.in))
+	bad, n, err := r.each(ctx, destinations(args, std.in))
 	switch {
 	case err != nil:
 		return failed(err)
 	case unfit != nil:
 		return failed(errors.New("what was told rests on a DNS that is not fit"))
-	case bad > 0:
-		return failure{statusRefused, fmt.Errorf("%d of the destinations %s not as %s should be", bad, plural(bad, "is", "are"), plural(bad, "it", "they"))}
+	case n > 0:
+		return failure{statusRefused, fmt.Errorf("%d of the destinations %s not as %s should be: %s", n, plural(n, "is", "are"), plural(n, "it", "they"), firstOf(bad, n))}
 	}
 	return nil
 }
@@ -194,7 +194,14 @@ func (r *policyRun) check(args []string) error {
 		return errors.New(`policy takes DOMAINs, such as example.org, or "-" to read them from standard input`)
 	}
 	for _, arg := range args {
-		if _, err := policy.ParseDestination(arg); err != nil && arg != "-" {
+		if arg == "-" {
+			continue
+		}
+		d, err := policy.ParseDestination(arg)
+		if err == nil && r.policyFlags.evidence.lab {
+			err = inLab(d)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -241,8 +248,8 @@ func destinations(args []string, in io.Reader) func(yield func(string) bool) {
 }
 
 // each inspects destinations, several at the same time, and tells of them in their order. It returns how
-// many are not as they should be.
-func (r *policyRun) each(ctx context.Context, all func(yield func(string) bool)) (bad int, err error) {
+// many are not as they should be, and the first of those.
+func (r *policyRun) each(ctx context.Context, all func(yield func(string) bool)) (bad []string, n int, err error) {
 	queue := make(chan pending, r.parallel-1)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -262,19 +269,33 @@ func (r *policyRun) each(ctx context.Context, all func(yield func(string) bool))
 	for next := range queue {
 		i, err := next.wait(ctx, progress)
 		if err != nil {
-			return bad, err
+			return bad, n, err
 		}
 		progress.clear()
 		if err := r.policyFlags.tell(r, i); err != nil {
-			return bad, err
+			return bad, n, err
 		}
 		if i.err != nil || i.bad || i.plan.Refusal != nil {
-			bad++
+			if n++; n <= mostNamed {
+				bad = append(bad, finding.Clean(i.text))
+			}
 		}
 		progress.step()
 	}
 	progress.clear()
-	return bad, ctx.Err()
+	return bad, n, ctx.Err()
+}
+
+// mostNamed bounds how many are named of those that are not as they should be.
+const mostNamed = 50
+
+// firstOf names the first of n.
+func firstOf(first []string, n int) string {
+	text := strings.Join(first, ", ")
+	if more := n - len(first); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // A pending inspection is under way.

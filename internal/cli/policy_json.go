@@ -111,7 +111,7 @@ func jsonAnswer(s dane.Step) answerJSON {
 		return out
 	}
 	a := s.Answer
-	out.Status, out.Why, out.TTL, out.Records = a.Status.String(), a.Why, a.TTL.Seconds(), records(a)
+	out.Status, out.Why, out.TTL, out.Records = a.Status.String(), a.Why, a.TTL.Round(time.Second).Seconds(), records(a)
 	return out
 }
 

@@ -80,7 +80,7 @@ func showMX(root *branch, e *policy.Evidence) {
 	a := e.MX
 	var hosts []string
 	for _, h := range e.Hosts {
-		hosts = append(hosts, fmt.Sprintf("%d %s", h.Pref, finding.Clean(h.Name)))
+		hosts = append(hosts, fmt.Sprintf("%d%s%s", h.Pref, tie, finding.Clean(h.Name)))
 	}
 	text := strings.Join(hosts, ", ")
 	switch {

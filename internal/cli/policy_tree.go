@@ -50,6 +50,9 @@ func (b *branch) draw(s *strings.Builder, first, rest string) {
 	}
 }
 
+// tie stands for a space at which no line ends.
+const tie = "\x1f"
+
 // wrap breaks a text into lines, between words where there are any: one of first characters at most, and
 // others of rest.
 func wrap(text string, first, rest int) (lines []string) {
@@ -67,7 +70,7 @@ func wrap(text string, first, rest int) (lines []string) {
 		if line != "" {
 			line += " "
 		}
-		line += word
+		line += strings.ReplaceAll(word, tie, " ")
 	}
 	return append(lines, line)
 }

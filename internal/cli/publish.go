@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 type publishFlags struct {
 	mx, certs, next, rua []string
 	mode, format         string
-	maxAge               int64
+	maxAge               string
 	port                 uint16
 	dns                  dnsFlags
 	lab                  bool
@@ -76,7 +77,7 @@ Exit status: 0 printed; 2 could not be looked up, or a file not read; 64 wrong u
 	fs.StringArrayVar(&f.next, "next", nil, "PEM `FILE` of a certificate or key that will come after, for all hosts; may be said again")
 	fs.Uint16Var(&f.port, "port", 25, "port of the TLSA records")
 	fs.StringVar(&f.mode, "mode", string(mtasts.Testing), "of MTA-STS: testing, enforce, none")
-	fs.Int64Var(&f.maxAge, "max-age", 0, "life of the policy in `SECONDS` (default: a week in mode enforce, else a day)")
+	fs.StringVar(&f.maxAge, "max-age", "", "life of the policy in `SECONDS` (default: a week in mode enforce, else a day)")
 	fs.StringArrayVar(&f.rua, "rua", nil, "send reports to mailto:ADDRESS or https://`URI`; may be said again")
 	fs.StringVar(&f.format, "format", asZone, "zone, policy, json")
 	f.dns.add(fs)
@@ -183,12 +184,9 @@ func (f *publishFlags) hosts(ctx context.Context, p *publication) (hosts []strin
 
 // addPolicy adds MTA-STS.
 func (f *publishFlags) addPolicy(p *publication, hosts []string) error {
-	mode, age := mtasts.Mode(f.mode), time.Duration(f.maxAge)*time.Second
-	if f.maxAge == 0 {
-		age = 24 * time.Hour
-		if mode == mtasts.Enforce {
-			age *= 7
-		}
+	mode, age, err := f.life()
+	if err != nil {
+		return err
 	}
 	if mode == mtasts.None {
 		hosts = nil
@@ -201,6 +199,26 @@ func (f *publishFlags) addPolicy(p *publication, hosts []string) error {
 	p.Policy.URL, p.Policy.Text = "https://mta-sts."+p.Domain+"/.well-known/mta-sts.txt", policy.Text
 	p.Records = append(p.Records, published{"_mta-sts." + p.Domain, "TXT", `"` + policy.Record() + `"`})
 	return nil
+}
+
+// life returns the mode of MTA-STS and how long its policy is in force, as the flags say it.
+func (f *publishFlags) life() (mode mtasts.Mode, age time.Duration, err error) {
+	mode = mtasts.Mode(f.mode)
+	if !slices.Contains([]mtasts.Mode{mtasts.Testing, mtasts.Enforce, mtasts.None}, mode) {
+		return mode, 0, fmt.Errorf("--mode %s: meant is testing, enforce or none", f.mode)
+	}
+	if f.maxAge == "" {
+		age = 24 * time.Hour
+		if mode == mtasts.Enforce {
+			age *= 7
+		}
+		return mode, age, nil
+	}
+	seconds, err := strconv.ParseUint(f.maxAge, 10, 32)
+	if err != nil {
+		return mode, 0, fmt.Errorf("--max-age %s: meant is a number of seconds, such as 86400 for a day", f.maxAge)
+	}
+	return mode, time.Duration(seconds) * time.Second, nil
 }
 
 // addReports adds the request for reports.
