@@ -43,7 +43,7 @@ func (r *checkRun) recall(ctx context.Context, result *finding.Result) (keep fun
 		switch {
 		case same != nil && result.Whole():
 			err = r.history.Again(ctx, same.ID, result.Started)
-		case same == nil && result.Stripped() && len(past) > 0 && past[0].Result.Stripped():
+		case same == nil && len(past) > 0 && hindered(result) && hindered(past[0].Result):
 			err = r.history.Replace(ctx, past[0].ID, result)
 		case same == nil && (result.Reached || len(past) > 0):
 			err = r.history.Add(ctx, result.Target, r.here, result)
@@ -54,3 +54,6 @@ func (r *checkRun) recall(ctx context.Context, result *finding.Result) (keep fun
 		return err
 	}, nil
 }
+
+// hindered reports whether somebody on the path may have had a hand in a result.
+func hindered(r *finding.Result) bool { return r.Stripped() || !r.Reached }
