@@ -101,7 +101,7 @@ func (who identity) makeFolder(dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil
 	}
-	return os.Chown(dir, who.uid, who.gid)
+	return os.Lchown(dir, who.uid, who.gid) // whoever can write to its parent may have put a link in its place meanwhile
 }
 
 // openAll opens where a configuration wants to listen by TCP, unless that was handed over. Each is called by its
