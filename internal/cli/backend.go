@@ -132,8 +132,8 @@ func (a *assembly) tryout(r *running) error {
 	if !ok {
 		return fmt.Errorf("there is no built-in server for %s: name a BACKEND", r.Dialect.Name)
 	}
-	server.Out, server.Name = a.std.out, a.Name
+	server.Out, server.Name = a.std.out, r.Name
 	r.back = "a built-in try-out server: any name, any password, nothing is kept on disk"
-	r.Back.Name, r.Back.Dial = a.Name, server.Dial
+	r.Back.Name, r.Back.Dial = r.Name, server.Dial
 	return nil
 }

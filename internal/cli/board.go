@@ -55,7 +55,7 @@ func (b *board) serve(ctx context.Context, log *slog.Logger) {
 
 // watch has a route's sessions counted.
 func (b *board) watch(r *served) {
-	name := r.Name
+	name := r.Label
 	r.Ended = func(e gateway.Ended) {
 		b.Ended(status.Session{Route: name, Outcome: e.Outcome, TLS: e.TLS, Group: e.Group, In: e.In, Out: e.Out, Took: e.Took})
 	}
@@ -65,7 +65,7 @@ func (b *board) watch(r *served) {
 func (b *board) view() status.View {
 	v := status.View{Name: hostname(), Version: version(), Started: b.started}
 	for _, r := range *b.routes.Load() {
-		shown := status.Route{Name: r.Name, Listen: r.listen.String(), Backend: r.back, Level: r.demands(), Live: r.server.Live()}
+		shown := status.Route{Name: r.Label, Listen: r.listen.String(), Backend: r.back, Level: r.demands(), Live: r.server.Live()}
 		if shown.Backends = r.poolState(); shown.Backends != nil {
 			shown.Backend = ""
 		}
@@ -84,7 +84,7 @@ func (b *board) writeGauges(w io.Writer) {
 	b.tickets.write(w)
 	for _, r := range *b.routes.Load() {
 		if o, ok := r.server.(*openOutbound); ok && o.kept != nil {
-			writeStore(w, fmt.Sprintf("{route=%q}", r.Name), o.kept)
+			writeStore(w, fmt.Sprintf("{route=%q}", r.Label), o.kept)
 		}
 	}
 	for _, r := range b.view().Routes {

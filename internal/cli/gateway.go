@@ -189,7 +189,7 @@ func (f *gatewayFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.clientCA, "client-ca", "", "trust these certificates for clients, PEM `FILE`; for client-cert= of LISTEN")
 	fs.StringVar(&f.state, "state", defaultState(), "folder for what the program keeps")
 	fs.StringVar(&f.user, "user", "", "when root has started it: open the sockets, and become `NAME` or NAME:GROUP before anything else")
-	fs.StringVar(&f.name, "name", "", "how the gateway calls itself, in greetings and as route in the log (default: the host's name)")
+	fs.StringVar(&f.name, "name", "", "how the gateway calls itself, in greetings and as route in the log (default: the host's name; in the log scheme and port)")
 	fs.StringVar(&f.minVersion, "min-version", "1.2", "lowest TLS `VERSION` towards clients: 1.0, 1.1, 1.2, 1.3")
 	fs.DurationVar(&f.timeout, "timeout", 0, "for the whole way to TLS (default 1m, 5m where TLS is optional)")
 	fs.DurationVar(&f.idle, "idle", 12*time.Hour, "end a session on which nothing was sent for so long")

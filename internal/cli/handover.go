@@ -23,7 +23,7 @@ type handed []systemd.Socket
 func (h *handed) adopt(routes map[string]*served) {
 	for _, r := range inOrder(routes) {
 		r.ln = h.take(func(s systemd.Socket) bool {
-			return s.Name == r.Name || s.Name == r.listen.Address || listensAt(r.listen, s.Addr())
+			return s.Name == r.Label || s.Name == r.listen.Address || listensAt(r.listen, s.Addr())
 		})
 	}
 }

@@ -39,7 +39,7 @@ func (a *assembly) relayed(r *running) (err error) {
 		return fmt.Errorf("%s in front: mail comes by smtp:// or lmtp://", r.Dialect.Name)
 	}
 	o := &outbound{log: a.log}
-	o.Config = relay.Config{Name: a.Name, Dialect: r.Dialect, Log: a.log, MaxConns: a.MaxConns, MaxPerAddr: a.MaxPerAddr}
+	o.Config = relay.Config{Name: r.Name, Dialect: r.Dialect, Log: a.log, MaxConns: a.MaxConns, MaxPerAddr: a.MaxPerAddr}
 	o.TLS = &tls.Config{ClientSessionCache: tls.NewLRUClientSessionCache(0), DynamicRecordSizingDisabled: true}
 	if a.CA != "" {
 		if o.TLS.RootCAs, err = readRoots("--ca", a.CA); err != nil {

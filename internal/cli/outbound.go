@@ -64,7 +64,7 @@ func (unservable) Drain(context.Context) int { return 0 }
 // open opens all that is needed, for a front and with a board to show it on.
 func (o *outbound) open(name string, front relay.Front, b *board) server {
 	c := o.Config
-	c.Front = front
+	c.Front, c.Label = front, name
 	c.Delivered = func(d relay.Delivery) { b.delivered(name, d) }
 	ctx, cancel := context.WithCancel(context.Background())
 	opened := &openOutbound{cancel: cancel}

@@ -60,10 +60,10 @@ func (a *assembly) poolConfig(r *running) (c pool.Config, err error) {
 	}
 	c.Changed = func(i int, why error) {
 		if why != nil {
-			r.Log.Warn("backend is down", "route", r.Name, "backend", r.servers[i], "reason", reasonOf(why))
+			r.Log.Warn("backend is down", "route", r.Label, "backend", r.servers[i], "reason", reasonOf(why))
 			return
 		}
-		r.Log.Info("backend is well again", "route", r.Name, "backend", r.servers[i])
+		r.Log.Info("backend is well again", "route", r.Label, "backend", r.servers[i])
 	}
 	return c, nil
 }

@@ -47,7 +47,7 @@ func (r *running) server(b *board) server {
 	if r.outbound == nil {
 		return gateway.New(r.Route)
 	}
-	return r.outbound.open(r.Name, relay.Front{Level: r.Front.Level, Implicit: r.Front.Implicit, TLS: r.Front.TLS}, b)
+	return r.outbound.open(r.Label, relay.Front{Level: r.Front.Level, Implicit: r.Front.Implicit, TLS: r.Front.TLS}, b)
 }
 
 // newLogger returns the log that is asked for.
@@ -113,6 +113,9 @@ func (s *service) assembleRoutes(file *config.File, look bool) (all []*running, 
 		if err == nil && slices.ContainsFunc(all, func(o *running) bool { return overlap(o.listen, r.listen) }) {
 			err = a.wrong("listen", fmt.Errorf("%s is another route's already", r.listen))
 		}
+		if err == nil && route.Name != "" && slices.ContainsFunc(all, func(o *running) bool { return o.Label == route.Name }) {
+			err = a.wrong("name", fmt.Errorf("%q is another route's name already; what both call themselves in greetings is said by host", route.Name))
+		}
 		if err != nil {
 			if !told[err.Error()] { // what all routes have in common is told once
 				failed = errors.Join(failed, err)
@@ -129,6 +132,7 @@ func (s *service) assembleRoutes(file *config.File, look bool) (all []*running, 
 			failed = errors.Join(failed, file.Errorf(web.key, "%s is a route's already", web.address))
 		}
 	}
+	labelRoutes(file, all)
 	return all, failed
 }
 
@@ -169,9 +173,9 @@ func (a *assembly) assemble() (*running, error) {
 	if err != nil {
 		return nil, a.wrong("listen", err)
 	}
-	a.Name = cmp.Or(a.Name, hostname())
+	host := cmp.Or(a.Host, a.Name, hostname())
 	r := &running{listen: listen, Route: gateway.Route{
-		Name: a.Name, Dialect: listen.Dialect, Log: a.log, MaxConns: a.MaxConns, MaxPerAddr: a.MaxPerAddr,
+		Name: host, Label: a.Name, Dialect: listen.Dialect, Log: a.log, MaxConns: a.MaxConns, MaxPerAddr: a.MaxPerAddr,
 	}}
 	if a.MaxConns < 0 || a.MaxPerAddr < 0 {
 		return nil, a.wrong("max-connections", errors.New("a limit is below zero"))
@@ -297,7 +301,7 @@ func (a *assembly) front(r *running) error {
 		return nil
 	default:
 		r.self = true
-		r.certs, r.made, err = cert.SelfSigned(cmp.Or(a.file.State, defaultState()), a.Name)
+		r.certs, r.made, err = cert.SelfSigned(cmp.Or(a.file.State, defaultState()), r.Name)
 	}
 	if err != nil {
 		return failed(err)

@@ -286,14 +286,14 @@ func (s *service) leave(ctx context.Context, r *served) {
 	r.stop()
 	<-r.stopped
 	if n := r.server.Live(); n > 0 {
-		s.log.Info("stopping", "route", r.Name, "sessions", n, "grace", s.grace)
+		s.log.Info("stopping", "route", r.Label, "sessions", n, "grace", s.grace)
 	}
 	grace := s.grace
 	s.left.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, grace)
 		defer cancel()
 		if n := r.server.Drain(ctx); n > 0 {
-			s.log.Warn("sessions were broken off", "route", r.Name, "sessions", n)
+			s.log.Warn("sessions were broken off", "route", r.Label, "sessions", n)
 		}
 	})
 }

@@ -114,7 +114,8 @@ type Store struct {
 
 // A Route is one listener and what is behind it.
 type Route struct {
-	Name   string `toml:"name"`   // in logs and greetings. If empty, the host's name.
+	Name   string `toml:"name"`   // in the log, and in greetings. If empty, scheme and port in the log, the host's in greetings.
+	Host   string `toml:"host"`   // in greetings, if that is not Name
 	Listen string `toml:"listen"` // endpoint, see "starttls gateway --help"
 	// Backend is an endpoint, or a list of several that do the same: see [Route.Servers]. If empty, a built-in
 	// try-out server.

@@ -254,7 +254,7 @@ func (f *channels) carry(client, server net.Conn, behind *tls.Config) {
 		server.Close()
 	}
 	if berr := <-shaken; err != nil || berr != nil {
-		f.s.route.Log.Warn("data connection failed", "id", f.s.id, "route", f.s.route.Name, "front", err, "back", berr)
+		f.s.route.Log.Warn("data connection failed", "id", f.s.id, "route", f.s.route.Label, "front", err, "back", berr)
 		return
 	}
 	up := make(chan struct{})

@@ -27,7 +27,8 @@ import (
 
 // A Route says what one listener does.
 type Route struct {
-	Name    string // in logs, and how we call ourselves where the real server's name is not known
+	Name    string // how we call ourselves where the real server's name is not known
+	Label   string // in the log
 	Dialect *dialect.Dialect
 	Front   Front
 	Back    Back

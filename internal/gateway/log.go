@@ -18,7 +18,7 @@ import (
 func (s *session) log(err error) {
 	attrs := []slog.Attr{
 		slog.Uint64("id", s.id),
-		slog.String("route", s.route.Name),
+		slog.String("route", s.route.Label),
 		slog.String("dialect", s.route.Dialect.Name),
 		slog.String("peer", s.peer()),
 		slog.String("outcome", s.outcome(err)),

@@ -39,7 +39,7 @@ func (g *Gateway) Serve(ctx context.Context, ln net.Listener) error {
 	if g.route.Pool != nil {
 		go g.route.Pool.Run(ctx, g.probe)
 	}
-	return accept.Each(ctx, ln, g.route.Log.With("route", g.route.Name), g.accepted)
+	return accept.Each(ctx, ln, g.route.Log.With("route", g.route.Label), g.accepted)
 }
 
 // Drain waits until all sessions have ended. When ctx ends first, it breaks those that are left and
@@ -131,7 +131,7 @@ func (g *Gateway) left(s *session) {
 func (g *Gateway) turnAway(s *session) {
 	g.tellTooMany(s)
 	s.conns.close()
-	g.route.Log.Warn("turned away", "route", g.route.Name, "peer", s.peer(), "reason", "too many connections")
+	g.route.Log.Warn("turned away", "route", g.route.Label, "peer", s.peer(), "reason", "too many connections")
 }
 
 // tellTooMany tells a client in its protocol's words that there are too many, where we may speak first.

@@ -38,6 +38,8 @@ import (
 type Config struct {
 	// Name is what we call ourselves, to clients and next hops. If empty, "localhost".
 	Name string
+	// Label is what the log calls us.
+	Label string
 	// Dialect of the front is SMTP or LMTP.
 	Dialect *dialect.Dialect
 	Front   Front

@@ -22,7 +22,7 @@ type crowd struct {
 // Serve accepts clients from ln until ctx ends; then it closes ln and returns nil. Sessions live on: see
 // [Relay.Drain]. It returns an error when ln fails for good.
 func (r *Relay) Serve(ctx context.Context, ln net.Listener) error {
-	return accept.Each(ctx, ln, r.Log.With("route", r.Name), r.accepted)
+	return accept.Each(ctx, ln, r.Log.With("route", r.Label), r.accepted)
 }
 
 // Live returns how many sessions there are.
@@ -84,7 +84,7 @@ func (r *Relay) accepted(conn net.Conn) {
 
 // turnAway tells a client in one line that there is nothing for it here.
 func (r *Relay) turnAway(conn net.Conn, words reply, why string) {
-	r.Log.Warn("turned away", "route", r.Name, "peer", conn.RemoteAddr().String(), "reason", why)
+	r.Log.Warn("turned away", "route", r.Label, "peer", conn.RemoteAddr().String(), "reason", why)
 	if !r.Front.Implicit {
 		conn.SetWriteDeadline(time.Now().Add(time.Second))
 		conn.Write(words.append(nil))

@@ -2,6 +2,7 @@ package status
 
 import (
 	"bytes"
+	"io"
 	"net/http"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -32,7 +33,7 @@ func Watched(set *metrics.Set, well func() error) *http.ServeMux {
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
 		if set != nil {
-			set.WritePrometheus(w)
+			io.WriteString(w, families(set))
 		}
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {

@@ -138,6 +138,41 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestFamilies: each family is in one piece, below its type.
+func TestFamilies(t *testing.T) {
+	b := &Board{Set: metrics.NewSet()}
+	b.Set.RegisterMetricsWriter(func(w io.Writer) {
+		for _, route := range []string{"a", "b"} {
+			metrics.WriteGaugeUint64(w, fmt.Sprintf("live{route=%q}", route), 1)
+			metrics.WriteCounterUint64(w, fmt.Sprintf("lost_total{route=%q}", route), 2)
+		}
+	})
+	for _, route := range []string{"a", "b"} {
+		b.Ended(Session{Route: route, Outcome: "tls", Took: time.Second})
+	}
+	_, body, _ := get(t, b, "/metrics", nil)
+	family, seen, samples := "", map[string]bool{}, 0
+	for line := range strings.Lines(body) {
+		if rest, ok := strings.CutPrefix(line, "# TYPE "); ok {
+			family, _, _ = strings.Cut(rest, " ")
+			if seen[family] {
+				t.Errorf("%s comes in several pieces", family)
+			}
+			seen[family] = true
+		} else if samples++; family == "" || !strings.HasPrefix(line, family) {
+			t.Errorf("below the type of %q: %s", family, line)
+		}
+	}
+	for _, want := range []string{"# TYPE live gauge\nlive{route=\"a\"} 1\nlive{route=\"b\"} 1\n", "# TYPE lost_total counter\n", "# TYPE starttls_session_seconds histogram\n"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if len(seen) != 5 || samples < 4+4+2 {
+		t.Errorf("%d families, %d samples in\n%s", len(seen), samples, body)
+	}
+}
+
 func TestHealth(t *testing.T) {
 	b := &Board{}
 	if status, body, _ := get(t, b, "/healthz", nil); status != 200 || body != "ok\n" {
