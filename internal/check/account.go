@@ -20,7 +20,7 @@ var accountRows = []row{
 // logIn logs in inside TLS, asks what there is, and for TLS once more.
 func logIn(v *visit) (edit, bool) {
 	login := v.login()
-	e := edit{inside: slices.Concat(asks(v), login, asks(v), again(v))}
+	e := edit{inside: slices.Concat(asks(v), login, asks(v), again(v)), gone: true}
 	e.config = func(config *tls.Config) { config.InsecureSkipVerify, config.RootCAs = false, v.config.Roots }
 	return e, len(login) > 0 && v.honest.stage >= secured
 }

@@ -66,6 +66,9 @@ func serverTLS() *tls.Config {
 	}}
 }
 
+// hangUp in the place of an answer is to say nothing and go.
+const hangUp = "hang up"
+
 // An animal is a mail server with some flaw. The zero animal has none that the checker knows.
 type animal struct {
 	greeting string            // in place of its greeting
@@ -80,6 +83,7 @@ type animal struct {
 	lax      bool              // takes any word that begins with STARTTLS
 	cut      bool              // hangs up behind its go-ahead
 	drop     bool              // throws away what stands behind the upgrade
+	formal   string            // what it says to an upgrade before a hello; hangUp is nothing
 	version  uint16            // of TLS, the only one, if not zero
 }
 
@@ -96,6 +100,7 @@ type session struct {
 	wire        net.Conn
 	in          *bufio.Reader
 	clear, mail bool
+	named       bool // a hello was said
 }
 
 func or(a, b string) string {
@@ -121,10 +126,16 @@ func (s *session) step(conn net.Conn) bool {
 	}
 	switch {
 	case verb == "EHLO":
+		s.named = true
 		s.hello()
 	case verb == "QUIT":
 		s.say("221 2.0.0 Bye")
 		return false
+	case verb == "STARTTLS" && s.formal != "" && !s.named:
+		if s.formal == hangUp {
+			return false
+		}
+		s.say(s.formal)
 	case verb == "STARTTLS" && line == verb, s.lax && strings.HasPrefix(verb, "STARTTLS"):
 		return s.startTLS(conn)
 	case strings.HasPrefix(verb, "STARTTLS"):

@@ -90,7 +90,7 @@ func (p *probing) ask(ctx context.Context, h *hello.Hello) (*hello.Reply, error)
 		return nil, p.err
 	}
 	var reply *hello.Reply
-	t, err := p.talk(ctx, edit{bare: func(conn net.Conn) error {
+	t, err := p.briefly(ctx, edit{bare: func(conn net.Conn) error {
 		text, err := h.Marshal()
 		if err != nil {
 			return err
@@ -327,7 +327,7 @@ func (p *probing) renegotiation(ctx context.Context) {
 		return
 	}
 	var accepted bool
-	t, err := p.talk(ctx, edit{bare: func(conn net.Conn) (err error) {
+	t, err := p.briefly(ctx, edit{bare: func(conn net.Conn) (err error) {
 		accepted, err = hello.Renegotiate(ctx, conn, p.tlsConfig())
 		return err
 	}})
@@ -361,7 +361,7 @@ func (p *probing) foreign(ctx context.Context) {
 		return
 	}
 	// It must be the whole handshake: a HelloRetryRequest may come before the server looks at ALPN.
-	t, err := p.talk(ctx, edit{config: func(config *tls.Config) { config.NextProtos = []string{"h2", "http/1.1"} }})
+	t, err := p.briefly(ctx, edit{gone: true, config: func(config *tls.Config) { config.NextProtos = []string{"h2", "http/1.1"} }})
 	switch {
 	case err != nil:
 		p.say(id, finding.NotTestable, "%v", err)

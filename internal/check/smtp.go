@@ -88,7 +88,7 @@ const offersLogin = "AUTH PLAIN\r\n"
 // mailOdd offers a login without giving one, begins a transaction, and goes on with it inside TLS.
 var mailOdd = odd{
 	work: func(e *edit) {
-		e.short = false
+		e.short, e.gone = false, true
 		begun := func(first []dialect.Message) bool { return !refused(first) } // some servers hang up on giving up what is not
 		e.before = append([]step{{words: offersLogin}, {"*\r\n", begun}}, e.before...)
 		e.inside = append(e.inside, dialect.Message{Kind: dialect.Secret, Raw: []byte("RCPT TO:<postmaster>\r\n")})

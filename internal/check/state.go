@@ -30,7 +30,7 @@ func twoSteps(v *visit) (name, password string, ok bool) {
 
 func passwordAlone(v *visit) (edit, bool) {
 	_, password, ok := twoSteps(v)
-	return edit{inside: []dialect.Message{{Kind: dialect.Secret, Raw: []byte(password)}}}, ok
+	return edit{inside: []dialect.Message{{Kind: dialect.Secret, Raw: []byte(password)}}, gone: true}, ok
 }
 
 func nameBefore(v *visit) (edit, bool) {

@@ -25,10 +25,12 @@ type edit struct {
 	glue   []byte                        // stands behind the upgrade
 	apart  bool                          // glue is in a segment of its own
 	rush   bool                          // hello, upgrade and glue are one segment
+	brief  bool                          // no hello and no question before the upgrade, unless the server wants it
 	config func(*tls.Config)             // changes the handshake
 	bare   func(net.Conn) error          // takes the place of the handshake
 	inside []dialect.Message             // said inside TLS, one by one
 	record bool                          // keep the records of the server and their secrets
+	gone   bool                          // what is said after our goodbye does not matter
 }
 
 // A step is something said before the upgrade.
@@ -128,6 +130,9 @@ func (c *conversation) mark(i int) { c.times[i] = c.now().Sub(c.from) }
 
 // approach goes the road up to the upgrade.
 func (c *conversation) approach(context.Context) error {
+	if c.edit.brief {
+		c.leg.Dialect = along(c.endpoint.Dialect, onlyUpgrade)
+	}
 	if c.edit.rush {
 		rush := &rushConn{Conn: c.conn, all: c.rush()}
 		c.leg.Conn = rush
@@ -195,7 +200,7 @@ func (c *conversation) hear(last func(dialect.Message) bool, any bool) (all []di
 }
 
 // upgrade asks for TLS, as the edit has it, and hears the answer.
-func (c *conversation) upgrade(context.Context) error {
+func (c *conversation) upgrade(ctx context.Context) error {
 	for _, mangle := range c.edit.mangle {
 		m, err := c.askUpgrade(mangle)
 		if err != nil {
@@ -213,6 +218,11 @@ func (c *conversation) upgrade(context.Context) error {
 	var err error
 	if c.ready, err = c.askUpgrade(nil); err != nil {
 		return err
+	}
+	if c.edit.brief && c.ready.Kind == dialect.No {
+		if err = c.formally(ctx); err != nil {
+			return err
+		}
 	}
 	c.mark(tUpgrade)
 	if c.ready.Kind != dialect.Ready && c.endpoint.Dialect.Script.Acknowledged() {
@@ -347,7 +357,10 @@ func (c *conversation) within(context.Context) (err error) {
 func (c *conversation) leave(context.Context) error {
 	c.stage = left
 	c.leg.Say(dialect.Message{Kind: dialect.Bye}) // if it has hung up already, there may be last words of it all the same
-	if !c.leg.Pending() {                         // it has no words, or none that are answered
+	if c.edit.gone {
+		return nil
+	}
+	if !c.leg.Pending() { // it has no words, or none that are answered
 		c.closeWrite()
 	}
 	for range maxAnswers {

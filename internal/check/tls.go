@@ -97,7 +97,7 @@ func (v *visit) judgeQuantum(p *probing) {
 // rest is what comes last: a second handshake with the session of a first.
 func (p *probing) rest(ctx context.Context) {
 	const id = "tls.resumption"
-	t, err := p.talk(ctx, edit{config: func(config *tls.Config) { config.ClientSessionCache = p.cache }})
+	t, err := p.briefly(ctx, edit{gone: true, config: func(config *tls.Config) { config.ClientSessionCache = p.cache }})
 	switch {
 	case err != nil:
 		p.say(id, finding.NotTestable, "%v", err)

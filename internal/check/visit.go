@@ -27,6 +27,7 @@ type visit struct {
 	control  *talk // one that goes the straight road to its end, for comparison
 	asked    bool  // a client certificate was asked for
 	cache    tls.ClientSessionCache
+	formal   bool          // the server wants to be asked what it can do before it is asked for TLS
 	hasty    bool          // a second ClientHello came too soon behind an early one, perhaps
 	alone    []byte        // the answer to a password without a name
 	other    [][]byte      // the chain for clients with the other kind of keys, if one was seen
