@@ -54,10 +54,10 @@ var victims = []victim{
 }
 
 // compareCheckers puts "starttls check" beside testssl.sh and nmap: the same servers, what each finds of the
-// flaws that they are known to have, how long it took and how many connections. Each server stands behind a
-// meter that counts them.
+// flaws that they are known to have, how long it took, how many connections and how many replies were waited for.
+// Each server stands behind a meter that counts them.
 func (b *bench) compareCheckers(ctx context.Context) {
-	fmt.Printf("| server | program | found | not found | s | connections |\n|-|-|-|-|-:|-:|\n")
+	fmt.Printf("| server | program | found | not found | s | connections | replies |\n|-|-|-|-|-:|-:|-:|\n")
 	for _, v := range victims {
 		addr := v.start(b.scope, b.pki)
 		for _, c := range b.checkers(v) {
@@ -75,7 +75,8 @@ func (b *bench) compareCheckers(ctx context.Context) {
 				b.Logf("%s at %s: %v", c.name, v.name, err)
 				continue
 			}
-			fmt.Printf("| %s | %s | %s | %s | %.2f | %d |\n", v.name, c.name, strings.Join(found, ", "), strings.Join(missed, ", "), took.Seconds(), m.count.Load())
+			fmt.Printf("| %s | %s | %s | %s | %.2f | %d | %d |\n",
+				v.name, c.name, strings.Join(found, ", "), strings.Join(missed, ", "), took.Seconds(), m.count.Load(), m.replies.Load())
 		}
 	}
 	fmt.Println()
