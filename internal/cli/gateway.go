@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -134,16 +135,16 @@ func newGateway(std streams) *cobra.Command {
   starttls gateway --config starttls.toml --check`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch {
+			case f.config == "" && f.check:
+				return errors.New("--check is for --config")
 			case f.config == "" && len(args) < 1:
 				return errors.New("gateway takes LISTEN and, if you like, BACKEND; got no arguments")
 			case f.config != "" && len(args) > 0:
 				return errors.New("gateway takes LISTEN or --config, not both")
-			case f.config == "" && f.check:
-				return errors.New("--check is for --config")
 			case f.lab && (len(args) < 2 || !strings.HasPrefix(args[1], backendMX)):
 				return errors.New("--lab is for the backend " + backendMX + " alone")
 			}
-			return f.alone(cmd.Flags())
+			return cmp.Or(f.alone(cmd.Flags()), f.unused(cmd.Flags(), args))
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s := &service{std: std, read: func() (*config.File, error) { return f.file(args) }}
@@ -213,6 +214,28 @@ func (f *gatewayFlags) alone(flags *pflag.FlagSet) (err error) {
 		}
 	})
 	return err
+}
+
+// onlyMail are the flags that mean nothing without mx:.
+var onlyMail = []string{"store", "overrides", "dns-server", "dns-mode", "dns-anchors", "dns-probe", "dns-bogus"}
+
+// unused tells of a flag of the one-line form that would not count.
+func (f *gatewayFlags) unused(flags *pflag.FlagSet, args []string) error {
+	if f.config != "" {
+		return nil
+	}
+	switch {
+	case f.anywhere && f.metrics == "":
+		return errors.New("--anywhere is for --metrics")
+	case f.ca != "" && len(args) < 2 && len(f.backends) == 0:
+		return errors.New("--ca is for a BACKEND")
+	}
+	for _, name := range onlyMail {
+		if flags.Changed(name) && (len(args) < 2 || !strings.HasPrefix(args[1], backendMX)) {
+			return fmt.Errorf("--%s is for the backend %s alone", name, backendMX)
+		}
+	}
+	return nil
 }
 
 // readConfig reads the file.

@@ -49,13 +49,6 @@ func (f *policyServeFlags) run(ctx context.Context, std streams) (err error) {
 	if s.version, s.how, err = f.version(ctx); err != nil {
 		return err
 	}
-	if !f.evidence.lab || f.store.url != "" {
-		if s.store, err = openStore(f.store.url, f.store.state, s.log); err != nil {
-			return fmt.Errorf("--store: %w", err)
-		}
-		defer closeStore(s.store, s.log)
-		s.cache = s.store.Policies
-	}
 	if f.metrics != "" {
 		if s.metrics, err = openMetrics(f.metrics, f.anywhere); err != nil {
 			return err
@@ -70,16 +63,33 @@ func (f *policyServeFlags) run(ctx context.Context, std streams) (err error) {
 	if err != nil {
 		return err
 	}
+	if !f.evidence.lab || f.store.url != "" { // after all that may be wrong with the flags
+		if s.store, err = openStore(f.store.url, f.store.state, s.log); err != nil {
+			e.close()
+			return fmt.Errorf("--store: %w", err)
+		}
+		defer closeStore(s.store, s.log)
+		s.cache = s.store.Policies
+		s.remember(e)
+	}
 	return s.serve(ctx, e)
 }
 
 // gather opens what plans are made of.
 func (s *policyServer) gather() (*evidence, error) {
 	e, err := s.policyServeFlags.evidence.open(s.cache, s.log)
-	if err == nil && s.store != nil {
-		e.gather.Memory = s.store.Hosts
+	if err == nil {
+		s.remember(e)
 	}
 	return e, err
+}
+
+// remember lets evidence be kept in the store, if there is one.
+func (s *policyServer) remember(e *evidence) {
+	e.sts.Cache = s.cache
+	if s.store != nil {
+		e.gather.Memory = s.store.Hosts
+	}
 }
 
 // serve answers until a signal or the end of ctx.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -28,10 +29,13 @@ const storeFile = "store.db"
 // openTime is how long a store is waited for at the start.
 const openTime = 3 * time.Second
 
-// openStore opens the store at a URL, or the one in the state folder if that is empty. One that is away is
+// openStore opens the store at a URL, or the one in the state folder, which is then made, if that is empty. One that is away is
 // open all the same; one that is not is there when it returns, for what it keeps is needed by the first delivery
 // as by any other.
 func openStore(url, state string, log *slog.Logger) (*store.Store, error) {
+	if url == "" {
+		os.MkdirAll(state, 0o700) // that it failed is found out with the file
+	}
 	s, err := store.Open(store.Config{URL: cmp.Or(url, "sqlite:"+filepath.Join(state, storeFile)), Log: log})
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -26,7 +27,7 @@ func onEach(t *testing.T, test func(t *testing.T, url string)) {
 }
 
 func newSQLite(t *testing.T) string {
-	return "sqlite:" + filepath.Join(t.TempDir(), "folder", "a store?#%.db")
+	return "sqlite:" + filepath.Join(t.TempDir(), "a store?#%.db")
 }
 
 // newPostgres starts a server that keeps what it has confirmed.
@@ -108,4 +109,20 @@ func (c *clock) now() time.Time      { return time.Unix(c.unix.Load(), 0) }
 func (c *clock) add(d time.Duration) { c.unix.Add(int64(d / time.Second)) }
 func (c *clock) set(cfg *store.Config) {
 	cfg.Now = c.now
+}
+
+// TestNoFolderIsMade: a path that was misspelt does not become one.
+func TestNoFolderIsMade(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "none")
+	s, err := store.Open(store.Config{URL: "sqlite:" + filepath.Join(folder, "store.db")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Flush(t.Context()); err == nil {
+		t.Error("there is a store in a folder that there is not")
+	}
+	s.Close()
+	if _, err := os.Stat(folder); err == nil {
+		t.Error("the folder was made")
+	}
 }

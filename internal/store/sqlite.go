@@ -26,13 +26,10 @@ func newFile(path string) (engine, error) {
 	return engine{name: path, driver: "sqlite", dsn: dsn.String(), file: path}, nil
 }
 
-// prepare makes the folder and the file, for us alone: SQLite would let others read it.
+// prepare makes the file, for us alone: SQLite would let others read it.
 func (e engine) prepare() error {
 	if e.file == "" {
 		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(e.file), 0o700); err != nil {
-		return err
 	}
 	f, err := os.OpenFile(e.file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if errors.Is(err, fs.ErrExist) {
