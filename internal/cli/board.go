@@ -57,7 +57,7 @@ func (b *board) serve(ctx context.Context, log *slog.Logger) {
 func (b *board) watch(r *served) {
 	name := r.Label
 	r.Ended = func(e gateway.Ended) {
-		b.Ended(status.Session{Route: name, Outcome: e.Outcome, TLS: e.TLS, Group: e.Group, In: e.In, Out: e.Out, Took: e.Took})
+		b.Ended(status.Session{Route: name, Outcome: e.Outcome, TLS: e.TLS, Group: e.Group, Resumed: e.Resumed, In: e.In, Out: e.Out, Took: e.Took})
 	}
 }
 

@@ -102,3 +102,23 @@ func TestBackendIsToldTheClientCertificate(t *testing.T) {
 		conn.Close()
 	}
 }
+
+// TestResumptionIsTold, in the log and to who counts.
+func TestResumptionIsTold(t *testing.T) {
+	ended := make(chan gateway.Ended, 2)
+	g := start(t, only("smtp"), frontEncrypt, func(r *gateway.Route) { r.Ended = func(e gateway.Ended) { ended <- e } })
+	config := clientTLS()
+	config.ClientSessionCache = tls.NewLRUClientSessionCache(1)
+	for _, resumed := range []bool{false, true} {
+		_, conn := come(t, g.addr, "")
+		if answer := shows(t, conn, config); answer == "" {
+			t.Fatal("not served")
+		}
+		conn.Close()
+		record, err := g.ended()
+		must(t, err)
+		if _, told := record["tls_resumed"]; told != resumed || (<-ended).Resumed != resumed {
+			t.Errorf("resumed %v: the log has %v", resumed, record)
+		}
+	}
+}

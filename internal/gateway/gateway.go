@@ -66,6 +66,7 @@ type Ended struct {
 	Outcome string // as in the log
 	// TLS and Group are the version and the key exchange in front, empty without TLS.
 	TLS, Group string
+	Resumed    bool  // in front, by a ticket
 	In, Out    int64 // bytes of the protocol from the client and from the server
 	Took       time.Duration
 }

@@ -62,7 +62,7 @@ func (s *session) told(err error) Ended {
 	e := Ended{Outcome: s.outcome(err), In: s.in.Load(), Out: s.out.Load(), Took: time.Since(s.begun)}
 	if s.secured != nil {
 		state := s.secured.ConnectionState()
-		e.TLS, e.Group = tls.VersionName(state.Version), state.CurveID.String()
+		e.TLS, e.Group, e.Resumed = tls.VersionName(state.Version), state.CurveID.String(), state.DidResume
 	}
 	return e
 }
@@ -90,16 +90,17 @@ func (s *session) outcome(err error) string {
 	}
 }
 
-// tlsAttrs tell the version and the key exchange of a leg inside TLS.
-func tlsAttrs(key string, conn *tls.Conn) []slog.Attr {
+// tlsAttrs tell the version and the key exchange of a leg inside TLS, and that its session was resumed if it was.
+func tlsAttrs(key string, conn *tls.Conn) (attrs []slog.Attr) {
 	if conn == nil {
 		return nil
 	}
 	state := conn.ConnectionState()
-	return []slog.Attr{
-		slog.String(key, tls.VersionName(state.Version)),
-		slog.String(key+"_group", state.CurveID.String()),
+	attrs = append(attrs, slog.String(key, tls.VersionName(state.Version)), slog.String(key+"_group", state.CurveID.String()))
+	if state.DidResume {
+		attrs = append(attrs, slog.Bool(key+"_resumed", true))
 	}
+	return attrs
 }
 
 // clientName returns the name in the certificate that a client gave, as whoever signed it wrote it, and

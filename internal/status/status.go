@@ -1,8 +1,9 @@
 // Package status shows what the program does: counts over time for people, the same as metrics for
 // machines.
 //
-// What it shows has no names of clients, domains or peers but those of the configuration; and of a backend
-// that is down the reason, which may be in its own words.
+// Metrics have no names of clients, domains or peers but those of the configuration. The page has besides of
+// a backend that is down the reason, which may be in its own words, and alarms, which name a domain, a host and
+// its address.
 package status
 
 import (
@@ -32,6 +33,7 @@ type Board struct {
 type Session struct {
 	Route, Outcome string
 	TLS, Group     string // empty without TLS
+	Resumed        bool   // by a ticket
 	In, Out        int64  // bytes
 	Took           time.Duration
 }
@@ -90,6 +92,10 @@ func (b *Board) count(s Session) {
 	b.Set.GetOrCreatePrometheusHistogramExt(fmt.Sprintf(`starttls_session_seconds{route=%q}`, s.Route), durations).Update(s.Took.Seconds())
 	if s.TLS != "" {
 		b.Set.GetOrCreateCounter(fmt.Sprintf(`starttls_tls_total{route=%q,version=%q,group=%q}`, s.Route, s.TLS, s.Group)).Inc()
+		resumed := b.Set.GetOrCreateCounter(fmt.Sprintf(`starttls_tls_resumed_total{route=%q}`, s.Route)) // also while it is 0
+		if s.Resumed {
+			resumed.Inc()
+		}
 	}
 }
 

@@ -127,10 +127,12 @@ func TestBarsStayInThePicture(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	b := &Board{Set: metrics.NewSet()}
 	b.Ended(Session{Route: "mx", Outcome: "tls", TLS: "TLS 1.3", Group: "X25519MLKEM768", In: 10, Out: 20, Took: time.Second})
+	b.Ended(Session{Route: "mx", Outcome: "tls", TLS: "TLS 1.2", Group: "X25519", Resumed: true})
 	_, body, _ := get(t, b, "/metrics", nil)
 	for _, want := range []string{
-		`starttls_sessions_total{route="mx",outcome="tls"} 1`, `starttls_bytes_total{route="mx",from="server"} 20`,
-		`starttls_tls_total{route="mx",version="TLS 1.3",group="X25519MLKEM768"} 1`, `starttls_session_seconds_bucket{route="mx",le="1"} 1`,
+		`starttls_tls_resumed_total{route="mx"} 1`, `starttls_tls_total{route="mx",version="TLS 1.2",group="X25519"} 1`,
+		`starttls_sessions_total{route="mx",outcome="tls"} 2`, `starttls_bytes_total{route="mx",from="server"} 20`,
+		`starttls_tls_total{route="mx",version="TLS 1.3",group="X25519MLKEM768"} 1`, `starttls_session_seconds_bucket{route="mx",le="1"} 2`,
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("no %s in\n%s", want, body)
