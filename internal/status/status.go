@@ -101,11 +101,14 @@ func (b *Board) count(s Session) {
 
 var durations = []float64{0.01, 0.1, 1, 10, 60, 600, 3600, 43200}
 
-// Alarm keeps an alarm for people to see.
+// Alarm keeps an alarm for people to see. One that comes again is there once, with the time of the last: what is tried
+// again and again does not push others out.
 func (b *Board) Alarm(text string) {
+	text = text[:min(len(text), 500)]
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.alarms = append(b.alarms, Alarm{b.now(), text[:min(len(text), 500)]})
+	b.alarms = slices.DeleteFunc(b.alarms, func(a Alarm) bool { return a.Text == text })
+	b.alarms = append(b.alarms, Alarm{b.now(), text})
 	b.alarms = b.alarms[max(len(b.alarms)-maxAlarms, 0):]
 }
 

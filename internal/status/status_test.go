@@ -51,6 +51,21 @@ func TestAlarmsAreBounded(t *testing.T) {
 	}
 }
 
+// TestAnAlarmThatComesAgain is there once, and pushes no other out.
+func TestAnAlarmThatComesAgain(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	b := &Board{Now: func() time.Time { return now }}
+	b.Alarm("other")
+	for range 2 * maxAlarms {
+		now = now.Add(time.Minute)
+		b.Alarm("again" + strings.Repeat("x", 10_000))
+	}
+	all := b.Alarms()
+	if len(all) != 2 || !all[0].At.Equal(now) || all[1].Text != "other" {
+		t.Errorf("got %+v", all)
+	}
+}
+
 // get asks a board that has one route for a path.
 func get(t *testing.T, b *Board, path string, well error) (status int, body string, h http.Header) {
 	t.Helper()
