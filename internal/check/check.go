@@ -138,7 +138,7 @@ func (c *Checker) Check(ctx context.Context, t Target) (*finding.Result, error) 
 		c.endpoint(ctx, t, r)
 	}
 	c.judgeNobody(t, r)
-	r.Seconds = c.now().Sub(r.Started).Seconds()
+	r.Seconds = c.now().Sub(r.Started).Round(time.Millisecond).Seconds()
 	r.Settle()
 	return r, ctx.Err()
 }

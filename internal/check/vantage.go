@@ -24,25 +24,47 @@ type elsewhere struct {
 func ReadVantage(r io.Reader) (Vantage, error) {
 	v := Vantage{}
 	d := json.NewDecoder(r)
-	for n := 1; ; n++ {
-		var result finding.Result
-		err := d.Decode(&result)
+	n := 0
+	for {
+		results, err := decode(d)
 		switch {
 		case errors.Is(err, io.EOF):
 			return v, nil
 		case err != nil:
-			return nil, fmt.Errorf("result %d: %w", n, err)
-		case result.Schema != finding.Schema:
-			return nil, fmt.Errorf("result %d is %q and not %s", n, result.Schema, finding.Schema)
+			return nil, fmt.Errorf("result %d: %w", n+1, err)
 		}
-		from := result.Vantage
-		if from == "" {
-			from = "elsewhere at " + result.Started.Format("2006-01-02 15:04")
-		}
-		for _, s := range result.Services {
-			if spoke(&s) {
-				v[s.Protocol+" "+s.Address] = elsewhere{s, from}
+		for _, result := range results {
+			if n++; result.Schema != finding.Schema {
+				return nil, fmt.Errorf("result %d is %q and not %s", n, result.Schema, finding.Schema)
 			}
+			v.add(result)
+		}
+	}
+}
+
+// decode reads a result, or an array of them.
+func decode(d *json.Decoder) (results []finding.Result, err error) {
+	var text json.RawMessage
+	if err := d.Decode(&text); err != nil {
+		return nil, err
+	}
+	if text[0] == '[' {
+		err = json.Unmarshal(text, &results)
+		return results, err
+	}
+	results = make([]finding.Result, 1)
+	return results, json.Unmarshal(text, &results[0])
+}
+
+// add adds the services of a result.
+func (v Vantage) add(result finding.Result) {
+	from := result.Vantage
+	if from == "" {
+		from = "elsewhere at " + result.Started.Format("2006-01-02 15:04")
+	}
+	for _, s := range result.Services {
+		if spoke(&s) {
+			v[s.Protocol+" "+s.Address] = elsewhere{s, from}
 		}
 	}
 }

@@ -59,8 +59,8 @@ DNS and policies too, and it is told where its messages go that must not. {to}, 
 {dns}, {port}, {ca} and {dir} are filled in; mx:?ports=real&dir=DIR serves programs that
 know the ports of the world alone, and has files for Unbound and Postfix in DIR.
 
-Formats: text; line, one for each target; json, jsonl (one line for each target) and csv;
-html, a page; sarif, junit and nagios for other programs. With --output FILE and --resume
+Formats: text; line, one for each target; json, an array of results unless there is one
+target; jsonl, one line for each target; csv; html, a page; sarif, junit and nagios for other programs. With --output FILE and --resume
 a run that was stopped, in whatever way, goes on where it was: jsonl alone.
 
 Exit status: 0 nothing is insufficient; 1 something is; 2 a target was not reached, or

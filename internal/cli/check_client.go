@@ -41,6 +41,9 @@ type clientRun struct {
 	out    *checkOutput
 	people io.Writer
 	text   report.Text
+	said   []byte // what the client printed the last time
+	ended  string // and how it ended
+	absent bool   // that it was not where it was sent has been told
 }
 
 // A clientCheck is one run of hostile servers.
@@ -87,6 +90,9 @@ func (f *checkFlags) checkClient(ctx context.Context, std streams, command []str
 	if err != nil {
 		return err
 	}
+	if err := isThere(command); err != nil {
+		return err
+	}
 	run, err := f.openClient(std)
 	if err != nil {
 		return err
@@ -119,6 +125,15 @@ func (f *checkFlags) checkClient(ctx context.Context, std streams, command []str
 		return failed(err)
 	}
 	return c.conclude(c.stage.Result())
+}
+
+// isThere looks for the client's program, before anything is said of the servers that it is for.
+func isThere(command []string) error {
+	if len(command) == 0 || strings.Contains(command[0], "{") {
+		return nil
+	}
+	_, err := exec.LookPath(command[0])
+	return failed(err)
 }
 
 // writeCA writes the authority for the client. forget takes a temporary file away.
@@ -184,8 +199,22 @@ func (c *clientCheck) run(ctx context.Context, command []string) error {
 			return err
 		}
 		c.seeOut(l)
+		if begun, _ := c.stage.Visits(l); begun == 0 {
+			c.tellAbsent(l.Name)
+		}
 	}
 	return nil
+}
+
+// tellAbsent tells, once, how a client ended that was not where it was sent.
+func (c *clientRun) tellAbsent(where string) {
+	if c.absent {
+		return
+	}
+	c.absent = true
+	const most = 500
+	said := c.said[max(0, len(c.said)-most):]
+	fmt.Fprintf(c.std.err, "starttls: the client was not at %s: %s; it said %s\n", where, c.ended, finding.Quote(said))
 }
 
 // runOne runs the client once, words filled in. What it prints and its status are its own; --all shows the
@@ -203,6 +232,10 @@ func (c *clientRun) runOne(ctx context.Context, command []string, words ...strin
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.WaitDelay = settleTime
 	err := cmd.Run()
+	c.said, c.ended = said.Bytes(), "it could not be run"
+	if cmd.ProcessState != nil {
+		c.ended = cmd.ProcessState.String()
+	}
 	if c.all {
 		c.std.err.Write(said.Bytes())
 	}

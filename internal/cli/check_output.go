@@ -32,6 +32,8 @@ type checkOutput struct {
 	kept   []*finding.Result // of formats that are one document
 	seen   map[uint64]past   // targets that were done before, by their hash
 	nagios int               // the worst status
+	many   bool              // json: an array
+	n      int               // results that were written
 }
 
 // open opens the output of a run; one says that there is one target.
@@ -171,6 +173,9 @@ func (o *checkOutput) result(r *finding.Result) (err error) {
 	case "line":
 		err = report.Line(o.w, r)
 	case "json":
+		if o.many {
+			o.w.WriteString([]string{"[\n", ",\n"}[min(o.n, 1)])
+		}
 		err = report.JSON(o.w, r)
 	case "jsonl":
 		err = report.JSONLine(o.w, r)
@@ -183,14 +188,20 @@ func (o *checkOutput) result(r *finding.Result) (err error) {
 	default:
 		o.kept = append(o.kept, r)
 	}
+	o.n++
 	return errors.Join(err, o.w.Flush())
 }
 
 // close writes what is one document, and closes the file.
 func (o *checkOutput) close() (err error) {
 	write := map[string]func(io.Writer, []*finding.Result) error{"html": report.HTML, "sarif": report.SARIF, "junit": report.JUnit}[o.format]
-	if write != nil {
+	switch {
+	case write != nil:
 		err = write(o.w, o.kept)
+	case o.format == "json" && o.many && o.n == 0:
+		o.w.WriteString("[]\n")
+	case o.format == "json" && o.many:
+		o.w.WriteString("]\n")
 	}
 	err = errors.Join(err, o.w.Flush())
 	if o.file != nil {

@@ -60,6 +60,7 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err e
 		return err
 	}
 	defer func() { err = errors.Join(err, out.close()) }()
+	out.many = size != 1
 	others, err := f.others()
 	if err != nil {
 		return err

@@ -31,6 +31,9 @@ func (f *checkFlags) checkSender(ctx context.Context, std streams, options strin
 	case f.client.ca != "":
 		return errors.New("--client-ca: with mx: meant is mx:?dir=FOLDER, which gets ca.pem and more")
 	}
+	if err := isThere(command); err != nil {
+		return err
+	}
 	run, err := f.openClient(std)
 	if err != nil {
 		return err

@@ -106,7 +106,7 @@ func TestSchemaIsOfTheTypes(t *testing.T) {
 	root := schemaOf(reflect.TypeFor[finding.Result](), definitions)
 	text, err := json.MarshalIndent(map[string]any{
 		"$schema": "https://json-schema.org/draft/2020-12/schema", "title": finding.Schema,
-		"description": "What \"starttls check --format json\" writes. Fields are never renamed or given another meaning under the same version; new ones may come.",
+		"description": "What \"starttls check --format json\" writes of one target; of several it is an array of them. Fields are never renamed or given another meaning under the same version; new ones may come.",
 		"$ref":        root["$ref"], "$defs": definitions,
 	}, "", "  ")
 	if err != nil {

@@ -52,7 +52,11 @@ func always(words string) func(dialect.Message) string {
 
 // quoted is the beginning of a villain's words, for people.
 func quoted(words string) string {
-	const most = 40
-	line, _, _ := strings.Cut(strings.TrimRight(words, "\r\n\x00"), "\r\n")
-	return strings.Trim(strconv.QuoteToASCII(line[:min(len(line), most)]), `"`)
+	const most = 60
+	words = strings.TrimRight(words, "\r\n\x00")
+	text := strings.Trim(strconv.QuoteToASCII(words[:min(len(words), most)]), `"`)
+	if len(words) > most {
+		text += "…"
+	}
+	return text
 }

@@ -64,7 +64,7 @@ func (s *seen) verdict(v *Villain, through bool) (finding.Verdict, string) {
 	case honest && s.inside != "":
 		return finding.Good, fmt.Sprintf("says %s inside TLS", s.inside)
 	case honest && s.shook > 0:
-		return finding.NotTestable, "comes to TLS and does nothing there"
+		return finding.NotTestable, "comes to TLS and does nothing there: have it log in or send, or nothing follows from the others"
 	case honest:
 		return finding.NotTestable, "does not come to TLS: " + s.why
 	case s.took:
@@ -98,7 +98,7 @@ func (s *Stage) Result() *finding.Result {
 		}
 		service.Findings = merge(service.Findings, s.judge(l))
 	}
-	r := &finding.Result{Schema: finding.Schema, Target: e.String(), Started: s.from.UTC(), Seconds: time.Since(s.from).Seconds(),
+	r := &finding.Result{Schema: finding.Schema, Target: e.String(), Started: s.from.UTC(), Seconds: time.Since(s.from).Round(time.Millisecond).Seconds(),
 		Services: []finding.Service{service}, Findings: []finding.Finding{}}
 	r.Settle()
 	return r
