@@ -223,19 +223,20 @@ type watcher struct {
 	mu    sync.Mutex
 	text  report.Text
 	flush func() error
-	at    string
+	// target is the one that is checked, at whom what was found last is about.
+	target, at string
 }
 
 func (w *watcher) found(s *finding.Service, f finding.Finding) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	protocol := ""
+	protocol, at := "", w.target+" as a whole"
 	if s != nil {
-		protocol = s.Protocol
-		if at := s.URL + " at " + s.Address; at != w.at {
-			w.at = at
-			fmt.Fprintf(w.text.W, "\n%s\n", at)
-		}
+		protocol, at = s.Protocol, s.URL+" at "+s.Address
+	}
+	if at != w.at {
+		w.at = at
+		fmt.Fprintf(w.text.W, "\n%s\n", at)
 	}
 	if w.text.Shows(f) {
 		w.text.Finding(protocol, f)

@@ -55,7 +55,7 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err e
 	if e.lab != nil || len(f.evidence.dns.servers) > 0 {
 		config.Addresses = e.addresses
 	}
-	out, err := f.open(std, size == 1)
+	out, err := f.open(std, size == 1 && len(args) == 1)
 	if err != nil {
 		return err
 	}
@@ -73,6 +73,9 @@ func (f *checkFlags) run(ctx context.Context, std streams, args []string) (err e
 		defer kept.Close()
 	}
 	progress := newCheckProgress(std.err, size)
+	if out.watch != nil {
+		out.watch.target, progress.silent = args[0], true
+	}
 	config.Tell = func(target string, s *finding.Service, found finding.Finding) {
 		out.live(s, found)
 	}
@@ -131,9 +134,11 @@ const reserve = 75
 // all checks the targets, jobs of them at the same time, and writes results as they come.
 func (r *checkRun) all(ctx context.Context, targets io.Reader, jobs int) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	defer debug.SetGCPercent(debug.SetGCPercent(reserve))
-	var workers sync.WaitGroup
+	var workers, watching sync.WaitGroup
+	watching.Go(func() { r.progress.watch(ctx) })
+	defer watching.Wait()
+	defer cancel()
 	slots := make(chan struct{}, jobs)
 	// Each target has a goroutine of its own: the large stack that a handshake needs ends with it, and is not
 	// there while the next target is waited for.
@@ -188,6 +193,7 @@ func (r *checkRun) feed(ctx context.Context, targets io.Reader, work func(check.
 
 // one checks one target and reports whether to go on.
 func (r *checkRun) one(ctx context.Context, t check.Target) bool {
+	r.progress.begun(t.Text)
 	result, err := r.checker.Check(ctx, t)
 	if err != nil {
 		return false

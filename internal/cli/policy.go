@@ -352,34 +352,31 @@ func (r *policyRun) tell(i *inspection) error {
 	return err
 }
 
-// A progress tells on a terminal how many are done, and what is waited for.
+// A progress tells how many are done, and what is waited for: in a line that changes on a terminal, now and then
+// in a line of its own elsewhere.
 type progress struct {
-	w     io.Writer // nil where nobody would see it
-	done  int
-	shown bool
+	w        io.Writer
+	terminal bool
+	done     int
+	shown    bool
 }
 
-func newProgress(std streams) *progress {
-	file, ok := std.err.(*os.File)
-	if !ok {
-		return &progress{}
-	}
-	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return &progress{}
-	}
-	return &progress{w: file}
-}
+func newProgress(std streams) *progress { return &progress{w: std.err, terminal: isTerminal(std.err)} }
 
 func (p *progress) step() {
-	if p.done++; p.w != nil {
+	if p.done++; p.terminal {
 		p.show("%d done", p.done)
 	}
 }
 
 // waiting tells for how many seconds a destination has been waited for.
 func (p *progress) waiting(text string, seconds int) {
-	if p.w != nil {
+	const every = 10 // seconds
+	switch {
+	case p.terminal:
 		p.show("%d done, %d s for %s", p.done, seconds, text)
+	case seconds%every == 0:
+		fmt.Fprintf(p.w, "starttls: %d done, %d s for %s\n", p.done, seconds, text)
 	}
 }
 
