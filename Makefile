@@ -8,12 +8,19 @@ TIME    ?= 10m
 MESSAGES ?= 10000
 SOAK    ?= 30m
 
-.PHONY: run test check fuzz soak bench compare scan build peers package try-package clean
+# What "starttls version" says: the commit, if this is a checkout
+COMMIT  := $(shell git describe --always --dirty=+changes 2>/dev/null)
+
+.PHONY: build help run test check fuzz soak bench compare scan peers package try-package clean
 
 ## build: the program, in bin/starttls
 build:
 	@mkdir -p bin
-	$(GO) build -trimpath -o bin/starttls ./cmd/starttls
+	$(GO) build -trimpath $(if $(COMMIT),-ldflags '-X starttls/internal/cli.Version=$(COMMIT)') -o bin/starttls ./cmd/starttls
+
+## help: what can be made here
+help:
+	@sed -n 's/^## //p' Makefile
 
 ## run: the gateway with its built-in try-out server
 run: build
@@ -75,5 +82,6 @@ package:
 try-package: package
 	packaging/try.sh
 
+## clean: what was built is removed
 clean:
 	rm -rf bin dist

@@ -1,6 +1,7 @@
 package starttls
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -79,6 +80,7 @@ func (l *Leg) shake(ctx context.Context, conn net.Conn, config *tls.Config, inBa
 	secured := side(conn, Strict(config, l.Dialect))
 	if err := secured.HandshakeContext(ctx); err != nil {
 		l.Conn.Close()
+		err = l.unnamed(secured, err)
 		// A server that speaks in the clear behind its go-ahead may do so in a segment of its own.
 		if _, clear := errors.AsType[tls.RecordHeaderError](err); clear && inBand && l.we == dialect.Client {
 			return nil, l.fail(dialect.Upgrade, fmt.Errorf("%w, %w: %w", ErrInjected, ErrTLS, err))
@@ -93,6 +95,16 @@ func (l *Leg) shake(ctx context.Context, conn net.Conn, config *tls.Config, inBa
 	}
 	l.Conn, l.speech, l.inside = secured, l.Dialect.Speak(l.we, true), true
 	return secured, nil
+}
+
+// unnamed says what befell when GetCertificate had no certificate for the client, which crypto/tls tells only as a
+// lack of any (and the client as unrecognized_name, RFC 6066 §3).
+func (l *Leg) unnamed(conn *tls.Conn, err error) error {
+	if l.we != dialect.Server || err.Error() != "tls: no certificates configured" {
+		return err
+	}
+	asked := cmp.Or(conn.ConnectionState().ServerName, l.asked)
+	return fmt.Errorf("the client asks for %q, and no certificate is for it", asked[:min(len(asked), 255)])
 }
 
 // carry returns the connection that packs an in-band handshake over conn, nil where the protocol has no

@@ -52,7 +52,7 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	boundMemory(os.DirFS("/"))
 	root := newRoot(streams{in, out, errOut})
 	root.SetArgs(args)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	if err == nil {
 		return statusFine
 	}
@@ -60,7 +60,11 @@ func Main(args []string, in io.Reader, out, errOut io.Writer) int {
 	if f, ok := errors.AsType[failure](err); ok {
 		return f.status
 	}
-	fmt.Fprintln(errOut, `starttls: see "starttls --help", or "starttls COMMAND --help"`)
+	if cmd == root {
+		fmt.Fprintln(errOut, `starttls: see "starttls --help", or "starttls COMMAND --help"`)
+	} else {
+		fmt.Fprintf(errOut, "starttls: see %q\n", cmd.CommandPath()+" --help")
+	}
 	return statusUsage
 }
 
@@ -87,6 +91,8 @@ Exit status: 0 fine; 1 the peer refused; 2 it could not be reached or started;
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
+	root.Version = version() // for --version
+	root.SetVersionTemplate(versionLine())
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)

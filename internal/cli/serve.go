@@ -99,7 +99,7 @@ func (s *service) assemble(look bool) (*config.File, map[string]*served, error) 
 	}
 	if file.User != "" {
 		if _, err := identityOf(file.User); err != nil {
-			return nil, nil, file.Errorf("user", "%q: %v", file.User, err)
+			return nil, nil, file.Errorf("user", "user %q: %v", file.User, err)
 		}
 	}
 	if s.acme == nil {
@@ -181,6 +181,7 @@ func (s *service) run(ctx context.Context) error {
 			case sig == syscall.SIGHUP:
 				s.reload()
 			case sig != syscall.SIGUSR2:
+				s.log.Info("stopping", "signal", sig.String())
 				s.tell(systemd.Stopping)
 				return s.end(ctx, signals)
 			case s.handOver():

@@ -27,13 +27,17 @@ type identity struct {
 func identityOf(word string) (who identity, err error) {
 	name, group, hasGroup := strings.Cut(word, ":")
 	u, err := user.Lookup(name)
-	if err != nil {
+	if _, unknown := errors.AsType[user.UnknownUserError](err); unknown {
+		return who, errors.New("there is no such user")
+	} else if err != nil {
 		return who, err
 	}
 	ids := []string{u.Gid}
 	if hasGroup {
 		g, err := user.LookupGroup(group)
-		if err != nil {
+		if _, unknown := errors.AsType[user.UnknownGroupError](err); unknown {
+			return who, errors.New("there is no such group")
+		} else if err != nil {
 			return who, err
 		}
 		ids = []string{g.Gid}
@@ -81,7 +85,7 @@ func (s *service) leaveRoot(sockets *handed) error {
 	case err != nil || who.uid == os.Getuid():
 		return nil // the same
 	case os.Getuid() != 0:
-		return failed(file.Errorf("user", "%q: only root can become another user", file.User))
+		return failed(file.Errorf("user", "user %q: only root can become another user", file.User))
 	}
 	if err := sockets.openAll(file); err != nil {
 		return failed(err)
@@ -90,7 +94,7 @@ func (s *service) leaveRoot(sockets *handed) error {
 		return failed(file.Errorf("state", "%v", err))
 	}
 	if err := who.become(); err != nil {
-		return failed(file.Errorf("user", "%q: %v", file.User, err))
+		return failed(file.Errorf("user", "user %q: %v", file.User, err))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,8 @@ backend if that is named and has an upgrade of its own: a line for each row. LIS
 BACKEND are written as they were for the gateway; say tls=encrypt in LISTEN if TLS is
 demanded there.
 
-Exit status: 0 all rows held; 1 one was broken; 2 it could not be reached; 64 wrong usage.`,
+Exit status: 0 all rows held; 1 one was broken; 2 it could not be reached, or
+offers no TLS; 64 wrong usage.`,
 		Example: `  starttls gateway verify smtp://127.0.0.1:2525
   starttls gateway verify 'imap://:143?tls=encrypt' 'imap://old.example.org?tls=encrypt'`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -68,5 +70,8 @@ func verifyOne(ctx context.Context, std streams, url string, listener bool) (int
 	broken, err := verify.Run(ctx, target, func(r verify.Result) {
 		fmt.Fprintf(std.out, "  %-7s %-7s %s: %s\n", r.Verdict, r.ID, r.Claim, r.Detail)
 	})
+	if errors.Is(err, starttls.ErrNotOffered) {
+		err = fmt.Errorf("%s answers and offers no TLS: there is nothing to attack", e)
+	}
 	return broken, failed(err)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Version is what "make package" puts in. If empty, what the toolchain knows is told.
+// Version is what "make build" and "make package" put in. If empty, what the toolchain knows is told.
 var Version string
 
 // version is the program's.
@@ -23,13 +23,18 @@ func version() string {
 	return info.Main.Version
 }
 
+// versionLine is what "version" and "--version" print.
+func versionLine() string {
+	return fmt.Sprintf("starttls %s, %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
 func newVersion(std streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
 		Args:  cobra.NoArgs,
 		Run: func(*cobra.Command, []string) {
-			fmt.Fprintf(std.out, "starttls %s, %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprint(std.out, versionLine())
 		},
 	}
 }
