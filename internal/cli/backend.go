@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -133,6 +134,9 @@ func (a *assembly) tryout(r *running) error {
 		return fmt.Errorf("there is no built-in server for %s: name a BACKEND", r.Dialect.Name)
 	}
 	server.Out, server.Name = a.std.out, r.Name
+	if out := forMachines(a.file, a.std); out != nil {
+		server.Out = slog.NewLogLogger(out, slog.LevelInfo).Writer()
+	}
 	r.back = "a built-in try-out server: any name, any password, nothing is kept on disk"
 	r.Back.Name, r.Back.Dial = r.Name, server.Dial
 	return nil

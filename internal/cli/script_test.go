@@ -111,6 +111,7 @@ func serve(ts *testscript.TestScript, neg bool, args []string) {
 	await(ts, false, []string{"backend", name + ".out"}) // the line after it is whole
 	_, rest, _ := strings.Cut(ts.ReadFile(name+".out"), "://")
 	addr, _, _ := strings.Cut(rest, " ")
+	addr, _, _ = strings.Cut(addr, `"`) // of JSON
 	ts.Setenv(name, addr)
 	ts.Setenv(name+"_pid", strconv.Itoa(ts.Value(servicesKey{}).(services)[name].Process.Pid))
 }

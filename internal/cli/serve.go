@@ -226,13 +226,11 @@ func (s *service) start() error {
 	}
 	s.routes, s.broken = routes, make(chan error, 1)
 	for _, r := range inOrder(routes) {
-		r.announce(s.std, r.ln.Addr())
+		s.announce(r)
 		s.begin(r)
 	}
 	s.show()
-	if s.board.ln != nil {
-		fmt.Fprintf(s.std.out, "status     http://%s\n", s.board.ln.Addr())
-	}
+	s.announceBoard()
 	return nil
 }
 
@@ -349,7 +347,7 @@ func (s *service) reload() {
 	}
 	for _, r := range inOrder(routes) {
 		if r.server == nil {
-			r.announce(s.std, r.ln.Addr())
+			s.announce(r)
 			s.begin(r)
 		}
 	}
