@@ -78,9 +78,9 @@ func (r *running) kindOf(c *x509.Certificate) string {
 	case !r.self:
 		return fmt.Sprintf("%s, until %s", c.Subject, c.NotAfter.Format(time.DateOnly))
 	case r.made:
-		return "self-signed, made now and kept in the state folder"
+		return "self-signed, made now and kept in " + r.state
 	case c.VerifyHostname(r.Name) != nil:
-		return fmt.Sprintf("self-signed for %s and kept in the state folder; remove it there to have one for %s", c.Subject.CommonName, r.Name)
+		return fmt.Sprintf("self-signed for %s and kept in %s; remove it there to have one for %s", c.Subject.CommonName, r.state, r.Name)
 	}
-	return "self-signed, kept in the state folder"
+	return "self-signed, kept in " + r.state
 }

@@ -99,7 +99,8 @@ Each is checked every ten seconds, through the upgrade and with its certificate;
 has failed three times is not dialled until it is well. See --balance.
 
 Without BACKEND a built-in try-out server answers. Without --cert a self-signed
-certificate is made and kept in the state folder.
+certificate is made and kept in the state folder, which is --state, else $STATE_DIRECTORY (as
+systemd sets it), else $XDG_STATE_HOME/starttls, else ~/.local/state/starttls.
 
 --config reads any number of routes from a file, in the same words; see docs/config.md.
 

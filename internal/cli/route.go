@@ -32,6 +32,7 @@ type running struct {
 	certs    *cert.Store
 	made     bool      // the self-signed certificate is new
 	self     bool      // the certificate is self-signed by us
+	state    string    // the folder in which that one is
 	outbound *outbound // what passes mail on, nil if the gateway itself serves
 }
 
@@ -300,8 +301,8 @@ func (a *assembly) front(r *running) error {
 	case a.look:
 		return nil
 	default:
-		r.self = true
-		r.certs, r.made, err = cert.SelfSigned(cmp.Or(a.file.State, defaultState()), r.Name)
+		r.self, r.state = true, cmp.Or(a.file.State, defaultState())
+		r.certs, r.made, err = cert.SelfSigned(r.state, r.Name)
 	}
 	if err != nil {
 		return failed(err)
