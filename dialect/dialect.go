@@ -117,6 +117,14 @@ type Message struct {
 	edit edit
 }
 
+// Said is a message for people to read: Raw, or Text where that says what there are only bytes for.
+func (m Message) Said() []byte {
+	if binary := func(c byte) bool { return (c < ' ' || c == 0x7f) && c != '\r' && c != '\n' && c != '\t' }; m.Text != "" && slices.ContainsFunc(m.Raw, binary) {
+		return []byte(m.Text)
+	}
+	return m.Raw
+}
+
 // edit is what Write changes in Raw.
 type edit struct {
 	offer   bool // say Message.Offer instead of what Raw says

@@ -46,12 +46,12 @@ func judgeLogin(v *visit, t *talk) {
 		return
 	}
 	if m := last(t.inside[done-1]); m.Kind == dialect.No || m.Kind == dialect.Bye {
-		v.say(id, finding.NotTestable, "the login is refused: %s", finding.Quote(m.Raw))
+		v.say(id, finding.NotTestable, "the login is refused: %s", finding.Quote(m.Said()))
 		return
 	}
 	for _, m := range slices.Concat(t.inside[done:]...) {
 		if m.Kind == dialect.Ready || m.Kind == dialect.Caps && m.Offer != dialect.Unsaid {
-			v.say(id, finding.Insufficient, "the server says %s", finding.Quote(m.Raw))
+			v.say(id, finding.Insufficient, "the server says %s", finding.Quote(m.Said()))
 		}
 	}
 	v.say(id, finding.Good, "neither listed nor taken")

@@ -70,15 +70,15 @@ func judgeWork(v *visit, t *talk) {
 	refused := m.Kind == dialect.No || m.Kind == dialect.Bye
 	switch {
 	case refused && (m.Why == dialect.TLSRequired || tlsWords.Match(m.Raw)):
-		v.say(id, finding.Good, "%s", finding.Quote(m.Raw))
+		v.say(id, finding.Good, "%s", finding.Quote(m.Said()))
 	case refused && (d.Password || said.words == d.Guess):
-		v.say(id, finding.Insufficient, "a password was judged in the clear: %s", finding.Quote(m.Raw))
+		v.say(id, finding.Insufficient, "a password was judged in the clear: %s", finding.Quote(m.Said()))
 	case refused:
-		v.say(id, finding.Good, "refused, for another reason: %s", finding.Quote(m.Raw))
+		v.say(id, finding.Good, "refused, for another reason: %s", finding.Quote(m.Said()))
 	case v.open():
-		v.say(id, finding.Sufficient, "taken in the clear, as between servers: %s", finding.Quote(m.Raw))
+		v.say(id, finding.Sufficient, "taken in the clear, as between servers: %s", finding.Quote(m.Said()))
 	default:
-		v.say(id, finding.Insufficient, "taken in the clear: %s", finding.Quote(m.Raw))
+		v.say(id, finding.Insufficient, "taken in the clear: %s", finding.Quote(m.Said()))
 	}
 }
 
@@ -117,6 +117,6 @@ func judgeVariants(v *visit, t *talk) {
 	case n == 0:
 		v.say(id, finding.Good, "%v", t.err)
 	default:
-		v.say(id, finding.Good, "%s", finding.Quote(t.mangled[n-1].Raw))
+		v.say(id, finding.Good, "%s", finding.Quote(t.mangled[n-1].Said()))
 	}
 }

@@ -202,9 +202,9 @@ func judgeSecond(v *visit, answer []dialect.Message, err error) {
 	case len(answer) == 0:
 		v.say("clear.second-upgrade", finding.Good, "%v", err)
 	case answer[len(answer)-1].Kind == dialect.Ready:
-		v.say("clear.second-upgrade", finding.Insufficient, "the server goes ahead: %s", finding.Quote(answer[len(answer)-1].Raw))
+		v.say("clear.second-upgrade", finding.Insufficient, "the server goes ahead: %s", finding.Quote(answer[len(answer)-1].Said()))
 	default:
-		v.say("clear.second-upgrade", finding.Good, "%s", finding.Quote(answer[len(answer)-1].Raw))
+		v.say("clear.second-upgrade", finding.Good, "%s", finding.Quote(answer[len(answer)-1].Said()))
 	}
 }
 

@@ -115,7 +115,7 @@ func cause(t *talk) string {
 	case t.stage < secured && t.presumed():
 		return starttls.ErrNotOffered.Error()
 	case errors.Is(t.err, errRefused):
-		return "the upgrade is refused: " + finding.Quote(t.ready.Raw)
+		return "the upgrade is refused: " + finding.Quote(t.ready.Said())
 	case t.err != nil:
 		return t.err.Error()
 	case errors.Is(t.road, starttls.ErrNotOffered):

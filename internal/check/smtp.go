@@ -66,7 +66,7 @@ func judgeOldHello(v *visit, t *talk) {
 		return
 	}
 	if m := t.replies[0].answer[0]; m.Kind != dialect.No {
-		v.signed("strip.hello-refused", "EHLO: "+cause(v.honest)+"; HELO: "+finding.Quote(m.Raw))
+		v.signed("strip.hello-refused", "EHLO: "+cause(v.honest)+"; HELO: "+finding.Quote(m.Said()))
 	}
 }
 
@@ -109,7 +109,7 @@ func judgeMailState(v *visit, t *talk) {
 	case !strings.HasPrefix(mail, "250"):
 		v.say(state, finding.Good, "no transaction is begun in the clear: %s", finding.Quote([]byte(mail)))
 	case errors.Is(t.err, errRefused):
-		v.say(state, finding.Good, "the upgrade is refused within a transaction: %s", finding.Quote(t.ready.Raw))
+		v.say(state, finding.Good, "the upgrade is refused within a transaction: %s", finding.Quote(t.ready.Said()))
 	case rcpt == "":
 		v.say(state, finding.NotTestable, "%s", cause(t))
 	case judged.MatchString(rcpt):

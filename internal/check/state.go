@@ -53,9 +53,9 @@ func judgeName(v *visit, t *talk) {
 	const id = "clear.state-kept"
 	switch known := inner(t); {
 	case len(t.replies) > 0 && refused(t.replies[0].answer):
-		v.say(id, finding.Good, "no login is begun in the clear: %s", finding.Quote(last(t.replies[0].answer).Raw))
+		v.say(id, finding.Good, "no login is begun in the clear: %s", finding.Quote(last(t.replies[0].answer).Said()))
 	case errors.Is(t.err, errRefused):
-		v.say(id, finding.Good, "the upgrade is refused within a login: %s", finding.Quote(t.ready.Raw))
+		v.say(id, finding.Good, "the upgrade is refused within a login: %s", finding.Quote(t.ready.Said()))
 	case known == nil || v.alone == nil:
 		v.say(id, finding.NotTestable, "%s", cause(t))
 	case bytes.Equal(known, v.alone):

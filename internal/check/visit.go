@@ -200,7 +200,7 @@ func (c *conversation) putOffLate() string {
 	case !c.spoken && (hungUp(c.err) || errors.Is(c.err, errSilent)):
 		return "before its first word: " + c.err.Error()
 	case c.road == nil && (c.ready.Kind == dialect.Bye && c.ready.Re == dialect.Other || bytes.HasPrefix(c.ready.Raw, closing)):
-		return finding.Quote(c.ready.Raw)
+		return finding.Quote(c.ready.Said())
 	}
 	return ""
 }

@@ -50,10 +50,17 @@ What is answered
   dane-only          each host has TLSA records
   dane               some host has; Postfix looks at each
   secure match=…     MTA-STS is enforced
+  encrypt, and any other level, or fingerprint match=…
+                     the operator demands it, by --overrides
   NOTFOUND           nothing is demanded: Postfix does as it is configured
   TEMP               DNS does not say what must be demanded: the mail waits
+  PERM               the key is no destination, or there is no such table
+The table is "postfix". The table "sts" is for Sendmail and Exim, and has nothing but what
+MTA-STS demands.
 
-SIGHUP drops all answers and reads files again. SIGTERM stops: what was asked is answered.`,
+SIGHUP drops all answers and reads files again. SIGTERM stops: what was asked is answered.
+
+Exit status: 0 stopped; 2 could not be started; 64 wrong usage.`,
 		Example: `  starttls policy serve
   starttls policy serve --listen unix:/var/spool/postfix/starttls/policy --postfix 3.10
   starttls policy serve --listen inet:127.0.0.1:8461 --metrics 127.0.0.1:9461

@@ -40,7 +40,8 @@ Dovecot: ssl_cipher_list = ECDHE+AESGCM:ECDHE+CHACHA20
 OpenLDAP: olcTLSCipherSuite: ECDHE+AESGCM:ECDHE+CHACHA20
 OpenLDAP: with GnuTLS (Debian): olcTLSCipherSuite: PFS:-DHE-RSA:-MAC-ALL:+AEAD:-VERS-TLS1.0:-VERS-TLS1.1
 PostgreSQL: ssl_ciphers = 'ECDHE+AESGCM:ECDHE+CHACHA20'
-Prosody: ssl = { ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20" }`),
+Prosody: ssl = { ciphers = "ECDHE+AESGCM:ECDHE+CHACHA20" }
+starttls: starttls gateway … --min-version 1.3, if no client needs TLS 1.2`),
 	},
 	{
 		ID: "tls.groups", Stake: Medium,

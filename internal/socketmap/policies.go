@@ -77,9 +77,11 @@ func (p *Policies) init() {
 	p.answers, p.used = map[string]*list.Element{}, list.New()
 }
 
-// STSTable is the table for programs that have only a word for MTA-STS, see [STSResult]. All others are
-// for Postfix.
-const STSTable = "sts"
+// Tables. Where the protocol has no names of them it is Postfix that asks.
+const (
+	PostfixTable = "postfix"
+	STSTable     = "sts" // for programs that have only a word for MTA-STS, see [STSResult]
+)
 
 // Answer answers a question.
 func (p *Policies) Answer(ctx context.Context, table, key string) Reply {
@@ -93,6 +95,9 @@ func (p *Policies) Answer(ctx context.Context, table, key string) Reply {
 
 func (p *Policies) answer(ctx context.Context, table, key string, now time.Time) (r Reply, kept bool) {
 	p.once.Do(p.init)
+	if table != "" && table != PostfixTable && table != STSTable {
+		return Reply{Status: Perm, Text: fmt.Sprintf("no such table: %.40q; the tables are %s and %s", table, PostfixTable, STSTable)}, true
+	}
 	key = spelling(key)
 	p.mu.Lock()
 	a := p.find(key)

@@ -105,6 +105,9 @@ func TestTables(t *testing.T) {
 	p := &Policies{Plan: made.make}
 	defer p.Close()
 	for range 2 {
+		if r := p.Answer(t.Context(), "foo", "example.com"); r.Status != Perm || !strings.Contains(r.Text, `"foo"; the tables are postfix and sts`) {
+			t.Errorf("an unknown table: got %v", r)
+		}
 		for table, want := range map[string]string{"postfix": "dane-only", "": "dane-only", "sts": strings.TrimPrefix(stsText, "OK ")} {
 			if r := p.Answer(t.Context(), table, "example.com"); r.Status != OK || r.Text != want {
 				t.Errorf("%q: got %v", table, r)

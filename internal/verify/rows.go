@@ -103,7 +103,7 @@ func (p *probe) shake(config *tls.Config) (conn *tls.Conn, seen string, err erro
 		case err != nil:
 			return nil, "hung up", nil
 		case m.Kind != dialect.Ready:
-			return nil, fmt.Sprintf("refused: %.60q", m.Raw), nil
+			return nil, fmt.Sprintf("refused: %.60q", m.Said()), nil
 		}
 	}
 	conn, err = p.leg.BeginClient(p.ctx, config)
@@ -208,11 +208,11 @@ func second(p *probe) (string, error) {
 		case err != nil:
 			return "hung up", nil
 		case m.Kind == dialect.Ready:
-			return "", fmt.Errorf("the server goes ahead: %.60q", m.Raw)
+			return "", fmt.Errorf("the server goes ahead: %.60q", m.Said())
 		case m.Kind == dialect.No || m.Kind == dialect.Bye:
-			return fmt.Sprintf("%.60q", strings.TrimSpace(string(m.Raw))), nil
+			return fmt.Sprintf("%.60q", strings.TrimSpace(string(m.Said()))), nil
 		case !p.leg.Pending() && m.Re == dialect.Upgrade:
-			return "", fmt.Errorf("the answer is %.60q", m.Raw)
+			return "", fmt.Errorf("the answer is %.60q", m.Said())
 		}
 	}
 	return "", errors.New("no answer")
@@ -239,7 +239,7 @@ func offered(p *probe) (string, error) {
 		case err != nil:
 			return "", err
 		case (m.Kind == dialect.Caps || m.Kind == dialect.Greeting) && m.Offer != dialect.Unsaid:
-			return "", fmt.Errorf("%.60q", m.Raw)
+			return "", fmt.Errorf("%.60q", m.Said())
 		case !p.leg.Pending() && m.Kind != dialect.Greeting:
 			return "not in the list", nil
 		}
@@ -261,7 +261,7 @@ func clearAfter(p *probe) (string, error) {
 	}
 	if p.Endpoint.Dialect.Script.Acknowledged() {
 		if m, err := p.goAhead(); err != nil || m.Kind != dialect.Ready {
-			return "", fmt.Errorf("no go-ahead, but %.60q, %v", m.Raw, err)
+			return "", fmt.Errorf("no go-ahead, but %.60q, %v", m.Said(), err)
 		}
 	}
 	p.raw.Write(p.question())
@@ -301,9 +301,9 @@ func workFirst(p *probe) (string, error) {
 	case err != nil:
 		return "hung up", nil
 	case m.Kind == dialect.No || m.Kind == dialect.Bye:
-		return fmt.Sprintf("%.60q", strings.TrimSpace(string(m.Raw))), nil
+		return fmt.Sprintf("%.60q", strings.TrimSpace(string(m.Said()))), nil
 	}
-	return "", fmt.Errorf("the answer is %.60q", m.Raw)
+	return "", fmt.Errorf("the answer is %.60q", m.Said())
 }
 
 // wrongALPN offers the ALPN ids of the web only.
