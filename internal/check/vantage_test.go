@@ -2,6 +2,7 @@ package check
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -60,8 +61,17 @@ func written(t *testing.T, r *finding.Result) Vantage {
 	return v
 }
 
+// TestAnArrayIsReadAsItsResults: as "--format json" writes several targets.
+func TestAnArrayIsReadAsItsResults(t *testing.T) {
+	one := `{"schema":"starttls-check/1","services":[{"protocol":"smtp","address":"192.0.2.%d:25","outcome":"tested"}]}`
+	v, err := ReadVantage(strings.NewReader("[" + fmt.Sprintf(one, 1) + "\n,\n" + fmt.Sprintf(one, 2) + "]"))
+	if err != nil || len(v) != 2 {
+		t.Errorf("%d services, %v", len(v), err)
+	}
+}
+
 func TestAFileThatIsNone(t *testing.T) {
-	for _, text := range []string{"{", `{"schema":"starttls-check/9"}`, "[]", "hosts"} {
+	for _, text := range []string{"{", `{"schema":"starttls-check/9"}`, `[{"schema":"starttls-check/9"}]`, "[1]", "hosts"} {
 		if _, err := ReadVantage(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), "result 1") {
 			t.Errorf("%s: %v", text, err)
 		}
