@@ -148,7 +148,7 @@ func TestPolicyState(t *testing.T) {
 func TestLongWaitsAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		progress := &progress{w: &out, done: 3}
+		progress := &progress{w: &out, terminal: true, done: 3}
 		long := strings.Repeat("long", 30) + ".example\x1b[31m"
 		next := pending{long, make(chan *inspection, 1)}
 		time.AfterFunc(2500*time.Millisecond, func() { next.done <- &inspection{text: long} })
