@@ -60,7 +60,7 @@ func harmless(cell string) string {
 
 // Line writes one line for a target: its verdict, what is bad, what has changed, and the time.
 func Line(w io.Writer, r *finding.Result) error {
-	_, err := fmt.Fprintf(w, "%-12s %s (%.1f s)%s%s\n", verdictOf(r), r.Target, r.Seconds, listed(": ", bad(r)), listed("; changed: ", changed(r)))
+	_, err := fmt.Fprintf(w, "%-12s %s (%s)%s%s\n", verdictOf(r), r.Target, took(r), listed(": ", bad(r)), listed("; changed: ", changed(r)))
 	return err
 }
 

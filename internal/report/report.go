@@ -151,6 +151,14 @@ func (t Text) changes(all []finding.Change) {
 	}
 }
 
+// took is how long a check took: what is short in milliseconds.
+func took(r *finding.Result) string {
+	if r.Seconds < 1 {
+		return fmt.Sprintf("%.0f ms", r.Seconds*1000)
+	}
+	return fmt.Sprintf("%.1f s", r.Seconds)
+}
+
 func empty(s string) bool { return s == "" }
 
 // line writes a line with a label.
@@ -216,7 +224,7 @@ func (t Text) verdict(r *finding.Result) {
 			words = append(words, fmt.Sprintf("%d %s", counts[v], v))
 		}
 	}
-	last := fmt.Sprintf("%s: %s in %.1f s", r.Target, verdictOf(r), r.Seconds)
+	last := fmt.Sprintf("%s: %s in %s", r.Target, verdictOf(r), took(r))
 	if len(words) > 0 {
 		last += " (" + strings.Join(words, ", ") + ")"
 	}

@@ -88,6 +88,15 @@ func result() *finding.Result {
 	return r
 }
 
+// TestWhatIsShortIsToldInMilliseconds: nothing takes 0.0 s.
+func TestWhatIsShortIsToldInMilliseconds(t *testing.T) {
+	for seconds, want := range map[float64]string{0.037: "37 ms", 0.9994: "999 ms", 1: "1.0 s", 84.31: "84.3 s"} {
+		if got := took(&finding.Result{Seconds: seconds}); got != want {
+			t.Errorf("%g: %s", seconds, got)
+		}
+	}
+}
+
 func TestJSONIsFrozen(t *testing.T) {
 	var b bytes.Buffer
 	if err := JSON(&b, result()); err != nil {
@@ -321,7 +330,7 @@ func TestLine(t *testing.T) {
 	var b bytes.Buffer
 	Line(&b, result())
 	Line(&b, &finding.Result{Target: "nowhere"})
-	const want = "insufficient example.org (1.5 s): clear.command-injection, strip.keyword-masked-a, tls.versions; changed: mx, versions\nunreached    nowhere (0.0 s)\n"
+	const want = "insufficient example.org (1.5 s): clear.command-injection, strip.keyword-masked-a, tls.versions; changed: mx, versions\nunreached    nowhere (0 ms)\n"
 	if b.String() != want {
 		t.Errorf("%q", b.String())
 	}

@@ -186,7 +186,7 @@ func (p *Policies) make(a *answer) {
 		p.Made(r, took)
 	}
 	if p.Log != nil {
-		p.Log.Info("policy", "destination", a.to, "answer", r.Status.String(), "value", cmp.Or(r.Short, r.Text), "took", took)
+		p.Log.Info("policy", "destination", a.to, "answer", r.Status.String(), "value", cmp.Or(r.Short, r.Text), "took", took.Round(time.Millisecond))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
