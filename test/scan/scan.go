@@ -145,7 +145,6 @@ func (p part) due(results int, took time.Duration) bool {
 type figure struct {
 	targets    int
 	took, core time.Duration // of the clock, and of cores
-	most       int64         // bytes resident at most
 	looks      []look
 }
 
@@ -161,7 +160,16 @@ func (f figure) tell(w io.Writer, what string) {
 	for _, percent := range []int{10, 50, 100} {
 		fmt.Fprintf(w, " %d MiB at %d %%,", f.at(percent)>>20, percent)
 	}
-	fmt.Fprintf(w, " %d MiB at most\n", f.most>>20)
+	fmt.Fprintf(w, " %d MiB at most\n", f.most()>>20)
+}
+
+// most returns what was resident at most. The kernel's own figure (ru_maxrss) is no less than what this program
+// itself had when it started the scanner.
+func (f figure) most() (resident int64) {
+	for _, l := range f.looks {
+		resident = max(resident, l.resident)
+	}
+	return resident
 }
 
 // at returns what was resident when so much was done.
@@ -200,7 +208,7 @@ func (s *scan) part(ctx context.Context, p part) (f figure, err error) {
 		select {
 		case <-ended:
 			f.took, f.targets = time.Since(from), written.lines()-before
-			f.core, f.most = cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime(), cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss<<10
+			f.core = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 			if status := cmd.ProcessState.ExitCode(); !p.due(written.n, f.took) && status != 0 && status != 1 && ctx.Err() == nil {
 				return f, fmt.Errorf("starttls check: %v", cmd.ProcessState)
 			}
@@ -295,7 +303,7 @@ func (s *scan) inFlight(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		most[i] = f.most
+		most[i] = f.most()
 	}
 	fmt.Fprintf(s.out, "%-15s %d KiB for each target: RSS at most %d MiB with %d jobs, %d MiB with %d\n",
 		"in flight", (most[1]-most[0])/(many-few)>>10, most[0]>>20, few, most[1]>>20, many)
